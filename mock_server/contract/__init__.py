@@ -1,0 +1,1 @@
+"""The contract as tables; responses, OpenAPI, documentation and tests derive from them."""

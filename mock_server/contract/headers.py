@@ -1,0 +1,110 @@
+"""Every response header of the API, and the request headers it reads."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from mock_server.contract.provenance import DOCUMENTED, MOCK, Provenance, assumed
+
+
+class Header(msgspec.Struct, frozen=True):
+    """One header: when it is there, what it holds, an example."""
+
+    name: str
+    when: str
+    meaning: str
+    example: str
+    provenance: Provenance
+    schema: dict[str, object] = {"type": "string"}
+
+
+_ZIHIN: Final = assumed("the widespread X-RateLimit family")
+_IETF: Final = assumed("IETF httpapi rate limit headers, draft 10")
+_LIMITED: Final = "every authenticated answer, unless the key has no limits"
+_INTEGER: Final[dict[str, object]] = {"type": "string", "pattern": "^[0-9]+$"}
+
+RESPONSE_HEADERS: Final[tuple[Header, ...]] = (
+    Header(
+        "X-Request-Id",
+        "always",
+        "the id of the request, as in the body",
+        "req_9f1a2e8",
+        assumed("the documented body field, also where there is no body to hold it"),
+        {"type": "string", "pattern": "^req_[0-9a-f]{7}$"},
+    ),
+    Header("X-RateLimit-Limit", _LIMITED, "requests per minute of the plan", "60", _ZIHIN, _INTEGER),
+    Header("X-RateLimit-Remaining", _LIMITED, "requests left right now", "59", _ZIHIN, _INTEGER),
+    Header(
+        "X-RateLimit-Reset",
+        _LIMITED,
+        "Unix second at which the bucket is full again",
+        "1767225600",
+        _ZIHIN,
+        _INTEGER,
+    ),
+    Header("RateLimit-Policy", _LIMITED, "quota and window", '"minute";q=60;w=60', _IETF),
+    Header(
+        "RateLimit", _LIMITED, "requests left; seconds until the bucket is full", '"minute";r=59;t=42', _IETF
+    ),
+    Header(
+        "Retry-After",
+        "429 always; 502 while every candidate cools down",
+        "whole seconds to wait, at least 1, never earlier than true",
+        "7",
+        assumed("RFC 9110"),
+        {"type": "string", "pattern": "^[1-9][0-9]*$"},
+    ),
+    Header("WWW-Authenticate", "401", "the authentication scheme", "Bearer", assumed("RFC 9110 demands it")),
+    Header("Allow", "405", "the methods of the path", "POST", assumed("RFC 9110 demands it")),
+    Header(
+        "Server-Timing",
+        "always",
+        "wall milliseconds: `planned` to the last byte, `first` to the first piece, `overhead` of the mock up to the "
+        "first byte, `wasted` in failed attempts; `attempts` counts the providers tried",
+        'planned;dur=812.3, first;dur=512.4, overhead;dur=0.2, attempts;desc="1", wasted;dur=0',
+        MOCK,
+    ),
+    Header(
+        "Preference-Applied",
+        "an outcome was forced by Prefer",
+        "the preference that was honoured",
+        "code=429",
+        MOCK,
+    ),
+)
+
+
+class RequestHeader(msgspec.Struct, frozen=True):
+    """A request header the API or the mock reads."""
+
+    name: str
+    required: bool
+    meaning: str
+    example: str
+    provenance: Provenance
+
+
+REQUEST_HEADERS: Final[tuple[RequestHeader, ...]] = (
+    RequestHeader("Authorization", True, "Bearer and the API key", "Bearer YOUR_API_KEY", DOCUMENTED),
+    RequestHeader(
+        "Content-Type", True, "application/json; parameters are allowed", "application/json", DOCUMENTED
+    ),
+    RequestHeader(
+        "Prefer",
+        False,
+        "`code=STATUS` forces that error (RFC 7240); other preferences are ignored. `?__code=STATUS` does the same",
+        "code=429",
+        MOCK,
+    ),
+    RequestHeader(
+        "X-Mock-Test",
+        False,
+        "the test this call belongs to: limits, balances, faults and journal are kept apart by it",
+        "checkout-1",
+        MOCK,
+    ),
+)
+
+TimingName = Literal["planned", "first", "overhead", "attempts", "wasted"]

@@ -1,0 +1,1 @@
+"""The only code that knows ASGI and Starlette: it plays what the engine decided."""

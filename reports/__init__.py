@@ -1,0 +1,1 @@
+"""Turns a run directory into verdicts, tables and plots."""

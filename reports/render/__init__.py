@@ -1,0 +1,1 @@
+"""Renderers: they format what the summary holds and calculate nothing."""

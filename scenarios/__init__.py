@@ -1,0 +1,1 @@
+"""Locust scenarios that drive load against a gateway and record every request."""
