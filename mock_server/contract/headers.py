@@ -10,20 +10,20 @@ from mock_server.contract.provenance import DOCUMENTED, MOCK, Provenance, assume
 
 
 class Header(msgspec.Struct, frozen=True):
-    """One header: when it is there, what it holds, an example."""
+    """One header: when it is there, what it holds, an example, and a pattern its value keeps."""
 
     name: str
     when: str
     meaning: str
     example: str
     provenance: Provenance
-    schema: dict[str, object] = {"type": "string"}
+    pattern: str | None = None
 
 
 _ZIHIN: Final = assumed("the widespread X-RateLimit family")
 _IETF: Final = assumed("IETF httpapi rate limit headers, draft 10")
 _LIMITED: Final = "every authenticated answer, unless the key has no limits"
-_INTEGER: Final[dict[str, object]] = {"type": "string", "pattern": "^[0-9]+$"}
+_INTEGER: Final = "^[0-9]+$"
 
 RESPONSE_HEADERS: Final[tuple[Header, ...]] = (
     Header(
@@ -32,7 +32,7 @@ RESPONSE_HEADERS: Final[tuple[Header, ...]] = (
         "the id of the request, as in the body",
         "req_9f1a2e8",
         assumed("the documented body field, also where there is no body to hold it"),
-        {"type": "string", "pattern": "^req_[0-9a-f]{7}$"},
+        "^req_[0-9a-f]{7}$",
     ),
     Header("X-RateLimit-Limit", _LIMITED, "requests per minute of the plan", "60", _ZIHIN, _INTEGER),
     Header("X-RateLimit-Remaining", _LIMITED, "requests left right now", "59", _ZIHIN, _INTEGER),
@@ -54,15 +54,15 @@ RESPONSE_HEADERS: Final[tuple[Header, ...]] = (
         "whole seconds to wait, at least 1, never earlier than true",
         "7",
         assumed("RFC 9110"),
-        {"type": "string", "pattern": "^[1-9][0-9]*$"},
+        "^[1-9][0-9]*$",
     ),
     Header("WWW-Authenticate", "401", "the authentication scheme", "Bearer", assumed("RFC 9110 demands it")),
     Header("Allow", "405", "the methods of the path", "POST", assumed("RFC 9110 demands it")),
     Header(
         "Server-Timing",
         "always",
-        "wall milliseconds: `planned` to the last byte, `first` to the first piece, `overhead` of the mock up to the "
-        "first byte, `wasted` in failed attempts; `attempts` counts the providers tried",
+        "wall milliseconds: `planned` to the last byte, `first` to the first piece, `overhead` of the mock up to "
+        "the first byte, `wasted` in failed attempts; `attempts` counts the providers tried",
         'planned;dur=812.3, first;dur=512.4, overhead;dur=0.2, attempts;desc="1", wasted;dur=0',
         MOCK,
     ),
@@ -94,7 +94,7 @@ REQUEST_HEADERS: Final[tuple[RequestHeader, ...]] = (
     RequestHeader(
         "Prefer",
         False,
-        "`code=STATUS` forces that error (RFC 7240); other preferences are ignored. `?__code=STATUS` does the same",
+        "`code=STATUS` forces that error (RFC 7240), as `?__code=STATUS` does; other preferences are ignored",
         "code=429",
         MOCK,
     ),
