@@ -12,8 +12,8 @@ Fate = Literal["normal", "revoked", "outage", "error"]
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits of a plan; ``None`` is no limit.
 
-    ``rpm`` and ``rpd`` are requests per minute and per day, ``tpm`` tokens per minute, ``concurrent`` requests in
-    flight at once.
+    ``rpm`` and ``rpd`` are requests per minute and per day, ``tpm`` tokens per minute, ``concurrent``
+    requests in flight at once.
     """
 
     rpm: int | None = None

@@ -61,8 +61,8 @@ RESPONSE_HEADERS: Final[tuple[Header, ...]] = (
     Header(
         "Server-Timing",
         "always",
-        "wall milliseconds: `planned` to the last byte, `first` to the first piece, `overhead` of the mock up to "
-        "the first byte, `wasted` in failed attempts; `attempts` counts the providers tried",
+        "wall milliseconds: `planned` to the last byte, `first` to the first piece, `overhead` of the mock up "
+        "to the first byte, `wasted` in failed attempts; `attempts` counts the providers tried",
         'planned;dur=812.3, first;dur=512.4, overhead;dur=0.2, attempts;desc="1", wasted;dur=0',
         MOCK,
     ),

@@ -1,7 +1,7 @@
 """How long prompts and answers are, in tokens, by task: what callers send and what models answer.
 
-Lognormal parameters (mu, sigma of the natural logarithm), nearly independent of each other. Each row names the
-published trace or study its numbers come from.
+Lognormal parameters (mu, sigma of the natural logarithm), nearly independent of each other. Each row names
+the published trace or study its numbers come from.
 """
 
 from __future__ import annotations
