@@ -1,0 +1,47 @@
+# Everything runs from .venv, which `.ci/setup` makes on first use; PYTHON=… chooses the interpreter for it.
+# make itself reports any failure as 2; for a command's own exit code call it directly, as `make demo` shows.
+SHELL := /bin/sh
+PY := .venv/bin/python
+export PYTHON
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+
+demo: ## set up, load the mock for 30 s at 20 requests/s, print the verdict and where the report is
+	@.ci/setup all
+	.venv/bin/load-test run steady --duration 30s --rate 20
+
+test: lint ## set up, check style and types, run every test (what CI runs)
+	@tests/ensure_browser.sh
+	$(PY) -m pytest -q
+
+lint: ## check style, formatting and types
+	@.ci/setup dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: ## apply formatting and safe fixes
+	@.ci/setup dev
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: ## measure the mock's throughput, latency accuracy, start-up and memory (minutes; wants a quiet machine)
+	@.ci/setup all
+	$(PY) -m benchmarks.throughput
+	$(PY) -m benchmarks.latency
+	$(PY) -m benchmarks.startup_memory
+
+COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' $(FLAGS)
+UV ?= uv
+lock: ## pin the dependencies again after a change in pyproject.toml (needs uv; FLAGS=--upgrade for the newest)
+	@command -v $(UV) >/dev/null || { echo "lock: needs uv; pip install uv, or name it: make lock UV=/path/to/uv" >&2; exit 2; }
+	$(COMPILE) --extra all --group dev --output-file requirements-dev.lock
+	$(COMPILE) --extra all --group build --constraint requirements-dev.lock --output-file requirements.lock
+
+clean: ## remove .venv and everything else that was built here; runs/ stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
