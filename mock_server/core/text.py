@@ -11,19 +11,20 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, cycle
+from itertools import accumulate, compress, cycle
 from keyword import iskeyword
 from random import Random
 from typing import Final, Literal
 
 import msgspec
 from faker import Faker
+from msgspec.structs import replace
 
 from mock_server.contract import tokens as count
 
 Language = Literal["en", "zh"]
 
-SENTENCES: Final = 1_200
+SENTENCES: Final = 1_000
 FUNCTIONS: Final = 160
 WHOLE_FROM: Final = 16
 """Answers of fewer tokens are the first words of one; longer ones end like a sentence."""
@@ -276,9 +277,8 @@ def _form(ring: _Ring, starts: Iterable[int], cuts: Sequence[int], units: tuple[
 
 
 def _around(form: _Form, head: str, tail: str) -> _Form:
-    return msgspec.structs.replace(
-        form, head=head, tail=tail, head_price=count.price(head), tail_price=count.price(tail)
-    )
+    prices = {"head_price": count.price(head), "tail_price": count.price(tail)}
+    return replace(form, head=head, tail=tail, **prices)
 
 
 def _prose_forms(sentences: Sequence[str], language: Language) -> tuple[_Form, _Form, int]:
@@ -290,8 +290,9 @@ def _prose_forms(sentences: Sequence[str], language: Language) -> tuple[_Form, _
     sentence_ends = f"{stop}{gap}", f"{stop}\n\n"
     starts = [0, *(i for i, piece in enumerate(pieces[:-1], 1) if piece[0].endswith(sentence_ends))]
     bare = _form(ring, starts, [piece.end(1) for piece in pieces], _FILLS[language])
-    ends = [piece.end(1) for piece in pieces if piece[1].lower() not in _DANGLING]
-    return bare, _around(_form(ring, starts, ends, _FILLS[language]), "", stop), WHOLE_FROM
+    ends = [piece[1].lower() not in _DANGLING for piece in pieces]
+    cuts, prices = tuple(compress(bare.cuts, ends)), tuple(compress(bare.cut_prices, ends))
+    return bare, _around(replace(bare, cuts=cuts, cut_prices=prices), "", stop), WHOLE_FROM
 
 
 def _code_forms(text: str) -> tuple[_Form, _Form, int]:
