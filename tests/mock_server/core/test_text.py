@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mock_server.contract import tokens
-from mock_server.core.text import FENCED_FROM, WHOLE_FROM, Corpus, Language, Passage
+from mock_server.core.text import FENCED_FROM, SENTENCES, WHOLE_FROM, Corpus, Language, Passage
 
 MAX_TOKENS = 131_072
 
@@ -73,6 +73,19 @@ def test_the_longest_answer_goes_round_the_corpus(corpus: Corpus, language: Lang
     assert tokens.estimate(passage.text) == MAX_TOKENS
     assert passage.pieces().token_ends[-1] == MAX_TOKENS
     assert passage.pieces().ends[-1] == len(passage.text)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_last_sentence_is_followed_by_the_first(corpus: Corpus, language: Language) -> None:
+    for length in range(1, 60):
+        passage = corpus.passage(language, length, SENTENCES - 1)
+        assert tokens.estimate(passage.text) == length
+        assert passage.pieces().ends[-1] == len(passage.text)
+    assert corpus.passage(language, 200, 0).text[:40] in corpus.passage(language, 200, SENTENCES - 1).text
+
+
+def test_a_passage_shows_its_text_and_not_the_corpus(corpus: Corpus) -> None:
+    assert len(repr(corpus.passage("en", 20, 1))) < 400
 
 
 def test_english_pieces_are_words(corpus: Corpus) -> None:
