@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 Fate = Literal["normal", "revoked", "outage", "error"]
+
+
+Limit = Annotated[int, Meta(ge=1)] | None
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -16,10 +20,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests in flight at once.
     """
 
-    rpm: int | None = None
-    rpd: int | None = None
-    tpm: int | None = None
-    concurrent: int | None = None
+    rpm: Annotated[Limit, Meta(description="requests per minute")] = None
+    rpd: Annotated[Limit, Meta(description="requests per day")] = None
+    tpm: Annotated[Limit, Meta(description="tokens per minute")] = None
+    concurrent: Annotated[Limit, Meta(description="requests in flight at once")] = None
 
 
 class TestKey(msgspec.Struct, frozen=True):

@@ -40,9 +40,7 @@ class Refusal(msgspec.Struct, frozen=True):
     allow: str = ""
 
 
-_STATUS_ONLY: Final = assumed(
-    "status and text are documented; the code follows the documented example's style"
-)
+_STATUS_ONLY: Final = assumed("status and text are documented; the code follows the documented example's style")
 _HTTP: Final = assumed("HTTP's own case, RFC 9110")
 
 INVALID_REQUEST: Final = ErrorKind(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
+from mock_server.contract.errors import FORCED
 from mock_server.contract.provenance import DOCUMENTED, MOCK, Provenance, assumed
 
 
@@ -45,9 +46,7 @@ RESPONSE_HEADERS: Final[tuple[Header, ...]] = (
         _INTEGER,
     ),
     Header("RateLimit-Policy", _LIMITED, "quota and window", '"minute";q=60;w=60', _IETF),
-    Header(
-        "RateLimit", _LIMITED, "requests left; seconds until the bucket is full", '"minute";r=59;t=42', _IETF
-    ),
+    Header("RateLimit", _LIMITED, "requests left; seconds until the bucket is full", '"minute";r=59;t=42', _IETF),
     Header(
         "Retry-After",
         "429 always; 502 while every candidate cools down",
@@ -61,8 +60,8 @@ RESPONSE_HEADERS: Final[tuple[Header, ...]] = (
     Header(
         "Server-Timing",
         "always",
-        "wall milliseconds: `planned` to the last byte, `first` to the first piece, `overhead` of the mock up "
-        "to the first byte, `wasted` in failed attempts; `attempts` counts the providers tried",
+        "wall milliseconds: `planned` to the last byte, `first` to the first piece, `overhead` of the mock "
+        "until the first byte, `wasted` in failed attempts; `attempts` counts the providers tried",
         'planned;dur=812.3, first;dur=512.4, overhead;dur=0.2, attempts;desc="1", wasted;dur=0',
         MOCK,
     ),
@@ -84,19 +83,19 @@ class RequestHeader(msgspec.Struct, frozen=True):
     meaning: str
     example: str
     provenance: Provenance
+    pattern: str | None = None
 
 
 REQUEST_HEADERS: Final[tuple[RequestHeader, ...]] = (
     RequestHeader("Authorization", True, "Bearer and the API key", "Bearer YOUR_API_KEY", DOCUMENTED),
-    RequestHeader(
-        "Content-Type", True, "application/json; parameters are allowed", "application/json", DOCUMENTED
-    ),
+    RequestHeader("Content-Type", True, "application/json; parameters are allowed", "application/json", DOCUMENTED),
     RequestHeader(
         "Prefer",
         False,
         "`code=STATUS` forces that error (RFC 7240), as `?__code=STATUS` does; other preferences are ignored",
         "code=429",
         MOCK,
+        f"^code=({'|'.join(str(status) for status in sorted(FORCED))})$",
     ),
     RequestHeader(
         "X-Mock-Test",
@@ -104,7 +103,6 @@ REQUEST_HEADERS: Final[tuple[RequestHeader, ...]] = (
         "the test this call belongs to: limits, balances, faults and journal are kept apart by it",
         "checkout-1",
         MOCK,
+        "^[!-~]{1,128}$",
     ),
 )
-
-TimingName = Literal["planned", "first", "overhead", "attempts", "wasted"]

@@ -1,0 +1,147 @@
+"""`mock-server`: the only reader of arguments, environment and files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, NoReturn
+
+from mock_server.clock import ScaledClock
+from mock_server.config import DEFAULT_WORLD, WorldError, load_world, preset_names, read_source
+
+PROGRAM: Final = "mock-server"
+DISTRIBUTION: Final = "apiflowx-harness"
+WRONG_USAGE: Final = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        command = {"serve": _serve, "openapi": _openapi, "worlds": _worlds}[args.command]
+        return command(args)
+    except (WorldError, UsageError) as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return WRONG_USAGE
+
+
+class UsageError(ValueError):
+    """A mistake of the user; the message is one line."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(PROGRAM, description="A simulated LLM gateway that keeps the API's contract.")
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="run the mock", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    serve.add_argument("--port", default=8080, type=_port, help="port to listen on; 0 picks a free one")
+    serve.add_argument("--world", default=DEFAULT_WORLD, metavar="NAME|FILE", help="a preset, or a world file")
+    serve.add_argument("--seed", default=0, type=int, help="decides every answer, latency and fault")
+    serve.add_argument(
+        "--time-scale", default=1.0, type=_scale, metavar="X", help="multiplies every simulated duration; > 0"
+    )
+    openapi = commands.add_parser("openapi", help="print the API's OpenAPI 3.1 document")
+    openapi.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE instead")
+    worlds = commands.add_parser("worlds", help="list the preset worlds, or print one as TOML")
+    worlds.add_argument("name", nargs="?", metavar="NAME", help="the world to print, to copy and edit")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"must be 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _scale(text: str) -> float:
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not 0 < scale <= 1_000:
+        raise argparse.ArgumentTypeError(f"must be a number above 0 and at most 1000, not {text!r}")
+    return scale
+
+
+def _serve(args: argparse.Namespace) -> int:
+    # Imported here: listing worlds must not pay for the server and the corpus.
+    from mock_server.core.engine import Engine
+    from mock_server.http.app import MockApp
+    from mock_server.http.server import bind, serve
+
+    world = load_world(args.world)
+    _refuse_open_host(args.host)
+    try:
+        listener = bind(args.host, args.port)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"cannot listen on {args.host}:{args.port}: {reason}; choose another --port, or 0 for a free one"
+        ) from None
+    with listener:
+        clock = ScaledClock(args.time_scale, time.monotonic)
+        engine = Engine(world, args.seed, clock.now())
+        app = MockApp(engine, clock, time.time, world_name=args.world, version=_version())
+        port = listener.getsockname()[1]
+        host = f"[{args.host}]" if ":" in args.host else args.host
+        serve(app, listener, f"http://{host}:{port}")
+    return 0
+
+
+def _refuse_open_host(host: str) -> None:
+    """The control plane has no password yet: it must not be reachable from other machines."""
+    try:
+        loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise UsageError(f"--host {host} is not a loopback address: use 127.0.0.1, ::1 or localhost")
+
+
+def _openapi(args: argparse.Namespace) -> int:
+    from mock_server.contract.openapi import openapi_json  # imported here to keep the other commands quick
+
+    document = openapi_json(_version())
+    if args.output is None:
+        sys.stdout.buffer.write(document)
+        return 0
+    try:
+        args.output.write_bytes(document)
+    except OSError as error:
+        raise UsageError(f"cannot write {args.output}: {(error.strerror or str(error)).lower()}") from None
+    return 0
+
+
+def _worlds(args: argparse.Namespace) -> int:
+    if args.name is not None:
+        sys.stdout.write(read_source(args.name))
+        return 0
+    for name in preset_names():
+        mark = " (default)" if name == DEFAULT_WORLD else ""
+        print(f"{name:<14}{load_world(name).description}{mark}")
+    return 0
+
+
+def _version() -> str:
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def run() -> NoReturn:
+    """Entry point of the command line: an interrupt ends it quietly."""
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,126 @@
+"""World files: TOML to a checked :class:`World`, with messages that name file, key and what is allowed."""
+
+from __future__ import annotations
+
+import tomllib
+from difflib import get_close_matches
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from mock_server.contract.accounts import PLANS
+from mock_server.core.world import World, built_in_accounts
+from mock_server.schema import find_fault
+
+DEFAULT_WORLD: Final = "realistic"
+
+Table = dict[str, Any]
+
+
+class WorldError(ValueError):
+    """A world that cannot be used; the message is one line that says where, what and what is allowed."""
+
+
+def preset_names() -> tuple[str, ...]:
+    """The worlds that ship with the mock, the default first."""
+    names = sorted(entry.name.removesuffix(".toml") for entry in _presets().iterdir() if entry.name.endswith(".toml"))
+    return (DEFAULT_WORLD, *(name for name in names if name != DEFAULT_WORLD))
+
+
+def preset_source(name: str) -> str:
+    """The TOML of a preset. Raises :class:`WorldError` when there is none of that name."""
+    if name not in preset_names():
+        near = get_close_matches(name, preset_names(), n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        msg = f"no world {name!r}: {hint}worlds are {', '.join(preset_names())}, or the path of a .toml file"
+        raise WorldError(msg)
+    return _presets().joinpath(f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _presets() -> Traversable:
+    return files("mock_server").joinpath("presets")
+
+
+def load_world(name_or_path: str) -> World:
+    """A preset by name, or a file by path. Raises :class:`WorldError`."""
+    return build_world(read_source(name_or_path), name_or_path)
+
+
+def read_source(name_or_path: str) -> str:
+    """The TOML of a preset or of a file; what has a slash or ends in .toml is a path."""
+    if "/" not in name_or_path and not name_or_path.endswith(".toml"):
+        return preset_source(name_or_path)
+    try:
+        return Path(name_or_path).read_text(encoding="utf-8")
+    except OSError as error:
+        msg = f"{name_or_path}: {(error.strerror or str(error)).lower()}: cannot read the world file"
+        raise WorldError(msg) from None
+    except UnicodeDecodeError as error:
+        msg = f"{name_or_path}: not UTF-8 at byte {error.start}: a world file is UTF-8 text"
+        raise WorldError(msg) from None
+
+
+def build_world(source: str, name: str) -> World:
+    """Parse ``source``, lay it over the world it extends, and check it. ``name`` is for messages."""
+    table = _merged(source, name, ())
+    try:
+        world = msgspec.convert(table, World)
+    except msgspec.ValidationError as error:
+        raise WorldError(f"{name}: {find_fault(table, World) or error}") from None
+    plans, accounts = {**PLANS, **world.plans}, {**built_in_accounts(), **world.accounts}
+    world = msgspec.structs.replace(world, plans=plans, accounts=accounts)
+    _check_names(world, name)
+    return world
+
+
+def _merged(source: str, name: str, seen: tuple[str, ...]) -> Table:
+    try:
+        table = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{name}: not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}"
+        raise WorldError(msg) from None
+    base = table.pop("extends", None)
+    if base is None:
+        return table
+    if not isinstance(base, str) or base not in preset_names():
+        msg = f"{name}: extends must name one of {', '.join(preset_names())}, not {base!r}"
+        raise WorldError(msg)
+    if base in seen:
+        msg = f"{name}: extends {base!r}, which extends it in turn"
+        raise WorldError(msg)
+    return _overlay(_merged(preset_source(base), base, (*seen, base)), table)
+
+
+def _overlay(below: Table, above: Table) -> Table:
+    """Tables merge key by key; everything else is replaced, and so is a table that names another law."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and "law" not in value:
+            value = _overlay(old, value)
+        merged[key] = value
+    return merged
+
+
+def _check_names(world: World, name: str) -> None:
+    """Names that refer to each other must exist."""
+    for key, account in world.accounts.items():
+        if account.plan not in world.plans:
+            msg = f"{name}: accounts.{key}.plan names no plan: {account.plan!r}; plans are {', '.join(world.plans)}"
+            raise WorldError(msg)
+    for model in world.models:
+        provider, slash, rest = model.partition("/")
+        if not (provider and slash and rest):
+            msg = f"{name}: models.{model!r} must be named provider/model"
+            raise WorldError(msg)
+    for index, incident in enumerate(world.incidents):
+        if not any(incident.concerns(*model.split("/", 1)) for model in world.models):
+            known = ", ".join(world.models)
+            msg = f"{name}: incidents[{index}].match is about no model: {incident.match!r}; models are {known}"
+            raise WorldError(msg)
+        if incident.every is not None and incident.lasts is None:
+            msg = f"{name}: incidents[{index}].every needs a `for`: how long each one lasts"
+            raise WorldError(msg)

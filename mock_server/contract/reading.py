@@ -1,0 +1,125 @@
+"""Body bytes to a typed request, or a refusal that names the field at fault."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from mock_server.contract.errors import INVALID_REQUEST, MISSING_CONTENT, Refusal
+from mock_server.contract.messages import MODES, ChatRequest, ProviderPolicy, Strategy, UserMessage, text_of
+
+_DECODER: Final = msgspec.json.Decoder(ChatRequest)
+_AT: Final = re.compile(r"^(?P<reason>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_MISSING: Final = re.compile(r"Object missing required field `(.+)`")
+_EXPECTED: Final = re.compile(r"Expected `(?P<wanted>.+?)`(?:, got `(?P<got>.+)`)?(?P<rest>.*)$", re.DOTALL)
+_BAD_VALUE: Final = re.compile(r"Invalid (?:enum )?value (.*)$", re.DOTALL)
+_CONTENT: Final = re.compile(r"^messages(\[\d+\](\.content)?)?$")
+
+_ALLOWED: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    (re.compile(r"\.role$"), "system, developer, user, assistant, tool"),
+    (re.compile(r"^strategy\.mode$"), ", ".join(MODES)),
+    (re.compile(r"\.type$"), "text"),
+)
+
+
+def read_request(body: bytes, *, strict: bool = False) -> ChatRequest | Refusal:
+    """Decode and check ``body``; with ``strict``, unknown fields are refused too. Never raises."""
+    try:
+        if not body.isascii():
+            body.decode()
+        request = _DECODER.decode(body)
+    except msgspec.ValidationError as error:
+        return _invalid(*_explain(str(error)))
+    except UnicodeDecodeError as error:
+        return _invalid("", f"the body is not valid UTF-8 at byte {error.start}")
+    except RecursionError:
+        return _invalid("", "the body is nested too deeply")
+    except msgspec.DecodeError as error:
+        return _invalid("", _explain_syntax(body, str(error)))
+    return _check_meaning(request) or (_check_unknown(body) if strict else None) or request
+
+
+def _check_meaning(request: ChatRequest) -> Refusal | None:
+    asked = False
+    for index, message in enumerate(request.messages):
+        if type(message) is UserMessage:
+            asked = True
+        if not isinstance(message.content, str) and message.content is not None and not text_of(message).strip():
+            return _missing(f"messages[{index}].content", "is blank")
+    return None if asked else _invalid("messages", "has no message with the role user")
+
+
+def _explain(error: str) -> tuple[str, str]:
+    """Turn msgspec's sentence into (path of the field, what is wrong with it)."""
+    match = _AT.match(error)
+    reason, path = (match["reason"], match["path"] or "") if match else (error, "")
+    if missing := _MISSING.search(reason):
+        return f"{path}.{missing[1]}".lstrip("."), "is missing"
+    for pattern, allowed in _ALLOWED:
+        if pattern.search(path):
+            bad = _BAD_VALUE.match(reason)
+            return path, f"must be one of {allowed}" + (f", not {bad[1]}" if bad else "")
+    if "matching regex" in reason:
+        return path, "is blank"
+    expected = _EXPECTED.match(reason)
+    if expected is None:
+        return path, reason[:1].lower() + reason[1:]
+    wanted, got, rest = expected["wanted"].replace(" | ", " or "), expected["got"], expected["rest"].strip()
+    if wanted == "array" and rest == "of length >= 1":
+        return path, "is empty"
+    return path, f"must be {wanted}" + (f" {rest}" if rest else "") + (f", not {got}" if got else "")
+
+
+def _explain_syntax(body: bytes, error: str) -> str:
+    """Say why ``body`` is not JSON; msgspec takes a lone surrogate for a truncated document."""
+    if not body.strip():
+        return "the body is empty"
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return f"the body is not valid JSON: {error}"
+    if re.search(rb"\\u[dD][89a-fA-F]", body):
+        return "the body is not valid JSON: a \\u escape is a lone surrogate"
+    return f"the body is not valid JSON: {error}"
+
+
+def _invalid(field: str, reason: str) -> Refusal:
+    if _CONTENT.match(field) and reason in ("is missing", "is empty", "is blank", *_NULLS):
+        return _missing(field, "is null" if reason in _NULLS else reason)
+    where = f"{field} {reason}" if field else reason
+    return Refusal(INVALID_REQUEST, f"{INVALID_REQUEST.message}: {where}", field=field)
+
+
+_NULLS: Final = ("must be str or array, not null", "must be array, not null")
+
+
+def _missing(field: str, reason: str) -> Refusal:
+    return Refusal(INVALID_REQUEST, f"{MISSING_CONTENT}: {field} {reason}", field=field)
+
+
+def _check_unknown(body: bytes) -> Refusal | None:
+    for field, allowed in _unknown_fields(msgspec.json.decode(body)):
+        return _invalid(field, f"is not a known field; known here: {', '.join(allowed)}")
+    return None
+
+
+def _unknown_fields(document: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield from _beyond(document, ChatRequest.__struct_fields__, "")
+    strategy = document.get("strategy", {})
+    yield from _beyond(strategy, Strategy.__struct_fields__, "strategy.")
+    yield from _beyond(strategy.get("providers", {}), ProviderPolicy.__struct_fields__, "strategy.providers.")
+    for index, message in enumerate(document["messages"]):
+        yield from _beyond(message, ("role", "content"), f"messages[{index}].")
+        parts = message["content"] if isinstance(message["content"], list) else []
+        for number, part in enumerate(parts):
+            yield from _beyond(part, ("type", "text"), f"messages[{index}].content[{number}].")
+
+
+def _beyond(found: dict[str, object], known: tuple[str, ...], prefix: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name in found:
+        if name not in known:
+            yield prefix + name, known

@@ -1,0 +1,99 @@
+"""One API key's state: its limits, its ledger and its fate."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from mock_server.contract.accounts import Fate, Plan
+from mock_server.contract.errors import INSUFFICIENT_BALANCE, RATE_LIMIT_EXCEEDED, Refusal
+from mock_server.core.ledger import Ledger
+from mock_server.core.limits import Limits, Quota
+from mock_server.core.world import AccountSettings
+
+_UNLIMITED = Plan()
+
+
+class Grant(Struct, frozen=True, gc=False):
+    """An admission: ``reserved`` tokens of balance and ``tpm`` tokens of the minute's quota."""
+
+    reserved: int
+    tpm: int
+
+
+class AccountView(Struct, frozen=True):
+    """What may be shown of an account: never the key."""
+
+    key: str
+    plan: str
+    balance: int | None
+    reserved: int
+    charged: int
+    in_flight: int
+
+
+class Account:
+    """Mutable: ledger and limits; changed only by sessions and the control plane."""
+
+    __slots__ = ("_limits", "fate", "in_flight", "key", "ledger", "plan")
+
+    def __init__(self, key: str, settings: AccountSettings, plan: Plan, now: float) -> None:
+        self.key = key
+        self.plan = settings.plan
+        self.fate: Fate = settings.fate
+        self.ledger = Ledger(settings.balance)
+        self.in_flight: dict[int, float] = {}  # session -> planned end
+        self._limits = None if plan == _UNLIMITED else Limits(plan, now)
+
+    def admit(self, prompt_tokens: int, answer_tokens: int, now: float) -> Grant | Refusal:
+        """Take a request of the quota and reserve the tokens, or refuse; a 429 takes nothing, a 402 the request."""
+        needed = prompt_tokens + answer_tokens
+        limits = self._limits
+        if limits is not None:
+            wait = limits.wait(needed, self.in_flight.values(), now)
+            if wait > 0:
+                return Refusal(RATE_LIMIT_EXCEEDED, RATE_LIMIT_EXCEEDED.message, retry_after=wait)
+            limits.take_request(now)
+        if not self.ledger.reserve(needed):
+            return Refusal(INSUFFICIENT_BALANCE, INSUFFICIENT_BALANCE.message)
+        return Grant(needed, 0 if limits is None else limits.take_tokens(needed, now))
+
+    def undo(self, grant: Grant, now: float) -> None:
+        """Give an admission back whole: the call turned out to be the caller's mistake."""
+        self.refund(grant, now)
+        if self._limits is not None:
+            self._limits.give_back_request(now)
+
+    def refund(self, grant: Grant, now: float) -> None:
+        """Give the tokens of an admission back; the request stays counted."""
+        self.ledger.settle(grant.reserved, 0)
+        if self._limits is not None:
+            self._limits.correct_tokens(grant.tpm, 0, now)
+
+    def extend(self, grant: Grant, tokens: int) -> Grant:
+        """Reserve up to ``tokens`` more; the new grant says how many there were."""
+        available = self.ledger.available
+        more = tokens if available is None else min(tokens, available)
+        self.ledger.reserve(more)
+        return Grant(grant.reserved + more, grant.tpm)
+
+    def promise(self, session: int, ends_at: float) -> None:
+        """Note when a request in flight is planned to end."""
+        self.in_flight[session] = ends_at
+
+    def release(self, session: int, grant: Grant, charged: int, now: float) -> None:
+        """A session is over: charge it, correct the token quota, free its place."""
+        self.ledger.settle(grant.reserved, charged)
+        self.in_flight.pop(session, None)
+        if self._limits is not None:
+            self._limits.correct_tokens(grant.tpm, charged, now)
+
+    def quota(self, now: float) -> Quota | None:
+        """What the rate-limit headers announce, if anything."""
+        return None if self._limits is None else self._limits.quota(now)
+
+    def view(self) -> AccountView:
+        """A picture of the account as it is now."""
+        ledger = self.ledger
+        return AccountView(
+            "…" + self.key[-4:], self.plan, ledger.balance, ledger.reserved, ledger.charged, len(self.in_flight)
+        )

@@ -1,0 +1,71 @@
+"""A circuit breaker per provider: closed, open for a cooldown, then half-open for one probe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+State = Literal["closed", "open", "half_open"]
+
+
+class BreakerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """``failures`` in a row open it; ``cooldown_s`` later one probe decides."""
+
+    failures: Annotated[int, Meta(ge=1, description="failures in a row that open it")] = 5
+    cooldown_s: Annotated[float, Meta(ge=0, description="how long it stays open before one probe")] = 30.0
+
+
+class Breaker:
+    """Mutable: failures in a row, until when it is open, and whether a probe is out."""
+
+    __slots__ = ("_failures", "_open_until", "_probing", "_settings")
+
+    def __init__(self, settings: BreakerSettings) -> None:
+        self._settings = settings
+        self._failures = 0
+        self._open_until: float | None = None
+        self._probing = False
+
+    def state(self, now: float) -> State:
+        """The state at ``now``."""
+        if self._open_until is None:
+            return "closed"
+        return "open" if now < self._open_until else "half_open"
+
+    def allows(self, now: float) -> bool:
+        """Whether an attempt may be made at ``now``."""
+        return self._open_until is None or (now >= self._open_until and not self._probing)
+
+    def wait(self, now: float) -> float:
+        """Seconds until it may allow an attempt; 0 when it is not open."""
+        return 0.0 if self._open_until is None else max(0.0, self._open_until - now)
+
+    def begin(self, now: float) -> bool:
+        """An attempt starts; True when it is the probe of the half-open state."""
+        if self._open_until is None or now < self._open_until or self._probing:
+            return False
+        self._probing = True
+        return True
+
+    def success(self, *, probe: bool) -> None:
+        """An attempt succeeded: a probe closes; a late success of before the opening changes nothing."""
+        if probe or self._open_until is None:
+            self._failures = 0
+            self._open_until = None
+            self._probing = False
+
+    def failure(self, now: float, *, probe: bool) -> None:
+        """An attempt failed: count it; open when there are too many; a failed probe opens again."""
+        if probe:
+            self._probing = False
+            self._open_until = now + self._settings.cooldown_s
+        elif self._open_until is None:
+            self._failures += 1
+            if self._failures >= self._settings.failures:
+                self._open_until = now + self._settings.cooldown_s
+
+    def undecided(self, *, probe: bool) -> None:
+        """An attempt ended without telling anything, as when the client left: let another one probe."""
+        if probe:
+            self._probing = False

@@ -1,0 +1,147 @@
+"""The gateway's decisions: who may ask, what fits, who answers. Nothing here waits or does I/O.
+
+``now`` is simulated seconds on the caller's clock. State lives in one :class:`Scope` per test id; the number of test
+ids remembered is bounded, the least recently used is forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import UNSET
+
+from mock_server.contract.errors import (
+    CONTEXT_LENGTH_EXCEEDED,
+    INTERNAL_ERROR,
+    INVALID_API_KEY,
+    MODEL_UNAVAILABLE,
+    Refusal,
+)
+from mock_server.contract.messages import DEFAULT_COMPLETION_TOKENS, ChatRequest, Strategy, text_of
+from mock_server.contract.tokens import PER_MESSAGE, PER_REPLY, estimate
+from mock_server.core.account import Account
+from mock_server.core.dice import Dice
+from mock_server.core.latency import GapTable
+from mock_server.core.provider import Demand, Planner, SimulatedModel
+from mock_server.core.routing import Candidate, candidates_of, rank, task_of
+from mock_server.core.scope import Scope
+from mock_server.core.session import Call, Session
+from mock_server.core.text import Corpus, Language
+from mock_server.core.world import Task, World
+
+MAX_SCOPES: Final = 1_000
+_MAX_RANKINGS: Final = 1_024
+_READ_CHARS: Final = 400  # a language shows in the first few hundred characters
+
+DENIED: Final = Refusal(INVALID_API_KEY, INVALID_API_KEY.message)
+BROKEN: Final = Refusal(INTERNAL_ERROR, INTERNAL_ERROR.message)
+
+
+class Engine:
+    """One simulated gateway: a world, a seed, and the state of every test id. Mutable: scopes and rankings."""
+
+    def __init__(self, world: World, seed: int, now: float) -> None:
+        self.world = world
+        self.seed = seed
+        self._catalogue = candidates_of(world.models)
+        self._windows = sorted({c.settings.window for c in self._catalogue})
+        self._planner = Planner(world, Corpus(seed), GapTable(seed))
+        self._rankings: dict[tuple[Strategy, Task, int], tuple[Candidate, ...]] = {}
+        self._scopes: dict[str, Scope] = {}  # in order of last use, oldest first; "" is never forgotten
+        self._default = self._new_scope("", now)
+
+    def _new_scope(self, test: str, now: float) -> Scope:
+        return Scope(self.world, self._catalogue, self._planner, Dice(self.seed, test), now)
+
+    @property
+    def planner(self) -> Planner:
+        """Knows when the pieces of an attempt are due."""
+        return self._planner
+
+    def scope(self, test: str, now: float) -> Scope:
+        """The state of ``test``, made when first asked for; the empty name is everybody else's."""
+        if not test:
+            return self._default
+        scope = self._scopes.pop(test, None) or self._new_scope(test, now)
+        self._scopes[test] = scope
+        if len(self._scopes) > MAX_SCOPES:
+            del self._scopes[next(iter(self._scopes))]
+        return scope
+
+    def reset(self, test: str | None, now: float) -> None:
+        """Forget the state of ``test``, or of everybody when it is None; calls in flight settle in the old state."""
+        if test is None:
+            self._scopes.clear()
+        if not test:
+            self._default = self._new_scope("", now)
+        else:
+            self._scopes.pop(test, None)
+
+    def authenticate(self, scope: Scope, key: str, now: float) -> Account | Refusal:
+        """The account of ``key``; unknown and revoked keys are refused alike."""
+        account = scope.account(key, now)
+        return DENIED if account is None or account.fate == "revoked" else account
+
+    def start(self, scope: Scope, account: Account, request: ChatRequest, now: float) -> Session | Refusal:
+        """Admit a call and plan its first attempt: limits, balance, routing, in this order."""
+        prompt_tokens = count_prompt(request)
+        max_tokens = None if request.max_tokens is UNSET else request.max_tokens
+        grant = account.admit(prompt_tokens, max_tokens or DEFAULT_COMPLETION_TOKENS, now)
+        if isinstance(grant, Refusal):
+            return grant
+        if account.fate == "error":
+            account.refund(grant, now)
+            return BROKEN
+        task = task_of(request)
+        ranking = self._rank(request.strategy, task, prompt_tokens + (max_tokens or 1))
+        if isinstance(ranking, Refusal):
+            account.undo(grant, now)
+            return ranking
+        demand = Demand(prompt_tokens, max_tokens, task, language_of(request))
+        fingerprint = scope.dice.fingerprint(request)
+        attempts = request.strategy.max_attempts if request.strategy.allow_fallbacks else 1
+        call = Call(demand, attempts, fingerprint, scope.occurrences.count(fingerprint))
+        session = Session(scope, account, grant, call, _healthy_first(scope, ranking, now), now)
+        first = session.begin(now)
+        return first if isinstance(first, Refusal) else session
+
+    def _rank(self, strategy: Strategy, task: Task, needed: int) -> tuple[Candidate, ...] | Refusal:
+        """The candidates for a call of ``needed`` tokens, best first, health aside."""
+        too_small = sum(window < needed for window in self._windows)
+        key = (strategy, task, too_small)
+        ranking = self._rankings.get(key)
+        if ranking is None:
+            if len(self._rankings) >= _MAX_RANKINGS:
+                self._rankings.clear()
+            ranking = rank((c for c in self._catalogue if c.settings.window >= needed), strategy, task)
+            self._rankings[key] = ranking
+        if ranking:
+            return ranking
+        if rank(self._catalogue, strategy, task):
+            return Refusal(CONTEXT_LENGTH_EXCEEDED, f"{CONTEXT_LENGTH_EXCEEDED.message}: {needed:,} tokens")
+        return Refusal(MODEL_UNAVAILABLE, MODEL_UNAVAILABLE.message)
+
+
+def count_prompt(request: ChatRequest) -> int:
+    """Prompt tokens as billed: the texts, and a few per message and for the reply."""
+    tokens = PER_REPLY
+    for message in request.messages:
+        tokens += PER_MESSAGE + estimate(text_of(message))
+    return tokens
+
+
+def language_of(request: ChatRequest) -> Language:
+    """The language to answer in: Chinese when the last message is mostly so, else English."""
+    text = text_of(request.messages[-1])[:_READ_CHARS]
+    if text.isascii():
+        return "en"
+    chinese = sum("\u4e00" <= character <= "\u9fff" for character in text)
+    words = len(text.split())
+    return "zh" if chinese > words else "en"
+
+
+def _healthy_first(scope: Scope, ranking: tuple[Candidate, ...], now: float) -> list[SimulatedModel]:
+    models = [scope.models[candidate.name] for candidate in ranking]
+    if scope.world.incidents or any(breaker.state(now) == "open" for breaker in scope.breakers.values()):
+        models.sort(key=lambda m: m.known_bad(now) or not scope.breakers[m.candidate.provider].allows(now))
+    return models

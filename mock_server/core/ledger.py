@@ -1,0 +1,41 @@
+"""The token ledger of one account: reserve before, settle after, refund on failure.
+
+Laws: ``balance - reserved`` is never negative by a reservation, so concurrent calls cannot overspend; the sum of all
+settled amounts equals the balance's change.
+"""
+
+from __future__ import annotations
+
+
+class Ledger:
+    """Balance and reservations in tokens; ``balance=None`` is unlimited. Mutable, owned by one account."""
+
+    __slots__ = ("balance", "charged", "reserved")
+
+    def __init__(self, balance: int | None) -> None:
+        self.balance = balance
+        self.reserved = 0
+        self.charged = 0
+
+    @property
+    def available(self) -> int | None:
+        """What could still be reserved; None is unlimited."""
+        return None if self.balance is None else self.balance - self.reserved
+
+    def reserve(self, tokens: int) -> bool:
+        """Set ``tokens`` aside; False, changing nothing, when they are not there."""
+        available = self.available
+        if available is not None and tokens > available:
+            return False
+        self.reserved += tokens
+        return True
+
+    def settle(self, reserved: int, actual: int) -> None:
+        """Release a reservation and charge ``actual`` (0 refunds all); never more than was reserved."""
+        if not 0 <= actual <= reserved:
+            msg = f"cannot charge {actual} tokens against a reservation of {reserved}"
+            raise ValueError(msg)
+        self.reserved -= reserved
+        self.charged += actual
+        if self.balance is not None:
+            self.balance -= actual

@@ -1,0 +1,113 @@
+"""Token buckets and the limits of a plan; all times are simulated seconds on the caller's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+from mock_server.contract.accounts import Plan
+
+MINUTE_S: Final = 60.0
+DAY_S: Final = 86_400.0
+_SLACK: Final = 1e-9  # rounding of sums of times must not refuse what is due
+
+
+class Bucket:
+    """A token bucket: holds at most ``capacity``, refills at ``capacity / window_s`` per second.
+
+    The level may be negative after a correction; then nothing can be taken until it has refilled.
+    """
+
+    __slots__ = ("_at", "_level", "capacity", "per_s")
+
+    def __init__(self, capacity: int, window_s: float, now: float) -> None:
+        self.capacity = capacity
+        self.per_s = capacity / window_s
+        self._level = float(capacity)
+        self._at = now
+
+    def level(self, now: float) -> float:
+        """How much it holds at ``now``; a clock that stepped back refills nothing."""
+        if now > self._at:
+            self._level = min(float(self.capacity), self._level + (now - self._at) * self.per_s)
+            self._at = now
+        return self._level
+
+    def wait(self, amount: float, now: float) -> float:
+        """Seconds until ``amount`` can be taken; 0 when it can be taken at once."""
+        short = amount - self.level(now)
+        return 0.0 if short <= _SLACK else short / self.per_s
+
+    def take(self, amount: float, now: float) -> None:
+        """Take ``amount``, below zero if need be; a negative amount gives back, up to the capacity."""
+        self._level = min(float(self.capacity), self.level(now) - amount)
+
+    def full_in(self, now: float) -> float:
+        """Seconds until it is full."""
+        return (self.capacity - self.level(now)) / self.per_s
+
+
+class Quota(NamedTuple):
+    """What the rate-limit headers announce: requests per minute, left, and seconds until all are back."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+
+
+class Limits:
+    """The limits of one account. Mutable: the buckets."""
+
+    __slots__ = ("_concurrent", "_day", "_minute", "_tokens")
+
+    def __init__(self, plan: Plan, now: float) -> None:
+        self._minute = None if plan.rpm is None else Bucket(plan.rpm, MINUTE_S, now)
+        self._day = None if plan.rpd is None else Bucket(plan.rpd, DAY_S, now)
+        self._tokens = None if plan.tpm is None else Bucket(plan.tpm, MINUTE_S, now)
+        self._concurrent = plan.concurrent
+
+    def wait(self, tokens: int, ends: Collection[float], now: float) -> float:
+        """Seconds until a request of an estimated ``tokens`` tokens is allowed; 0 when it is allowed now.
+
+        ``ends`` holds the planned end of every request in flight.
+        """
+        waits = 0.0
+        for bucket in (self._minute, self._day):
+            if bucket is not None:
+                waits = max(waits, bucket.wait(1, now))
+        if self._tokens is not None:
+            waits = max(waits, self._tokens.wait(min(tokens, self._tokens.capacity), now))
+        if self._concurrent is not None and len(ends) >= self._concurrent:
+            waits = max(waits, min(ends) - now, _SLACK)
+        return waits
+
+    def take_request(self, now: float) -> None:
+        """Count one request."""
+        for bucket in (self._minute, self._day):
+            if bucket is not None:
+                bucket.take(1, now)
+
+    def give_back_request(self, now: float) -> None:
+        """Uncount one request."""
+        for bucket in (self._minute, self._day):
+            if bucket is not None:
+                bucket.take(-1, now)
+
+    def take_tokens(self, tokens: int, now: float) -> int:
+        """Count an estimate of ``tokens``; returns what was taken, at most the bucket."""
+        if self._tokens is None:
+            return 0
+        taken = min(tokens, self._tokens.capacity)
+        self._tokens.take(taken, now)
+        return taken
+
+    def correct_tokens(self, taken: int, actual: int, now: float) -> None:
+        """Replace the estimate ``taken`` by what was ``actual``."""
+        if self._tokens is not None:
+            self._tokens.take(actual - taken, now)
+
+    def quota(self, now: float) -> Quota | None:
+        """What to announce; None where requests per minute are not limited."""
+        if self._minute is None:
+            return None
+        return Quota(self._minute.capacity, max(0, int(self._minute.level(now) + _SLACK)), self._minute.full_in(now))

@@ -1,0 +1,200 @@
+"""A simulated model: from draws and load to one attempt's timeline.
+
+Load (SplitwiseSim's table, per replica): with ``n`` requests in flight the gap between tokens is multiplied by
+``1 + 0.7 * (n - 1) / 63``, and prefill is serial, about 45 ms per queued 512 tokens. The least loaded replica serves.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush, heapreplace
+from math import exp
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from mock_server.contract.lengths import LENGTHS
+from mock_server.core.dice import Concern, Roll
+from mock_server.core.latency import TTFT_CAP_S, GapTable
+from mock_server.core.routing import Candidate
+from mock_server.core.text import Corpus, Language, Passage
+from mock_server.core.world import FailureKind, FailureMix, Incident, Task, World
+
+BATCH_SLOWDOWN: Final = 0.7 / 63
+PREFILL_QUEUE_S_PER_TOKEN: Final = 0.045 / 512
+_RATE_LIMITED_S: Final = 0.05  # a limiter answers before any work is done
+_REFUSED_S: Final = 0.002  # one round trip
+
+ANSWER_LENGTHS: Final[dict[Task, str]] = {
+    "chat": "conversation",
+    "code": "code",
+    "translation": "conversation",
+    "extraction": "conversation",
+    "reasoning": "reasoning",
+}
+
+
+class Attempt(Struct, frozen=True, gc=False):
+    """One provider's planned answer or failure; every moment is absolute, in simulated seconds.
+
+    ``failure`` is None for a good answer. ``first_at`` is when the first piece is due, ``ends_at`` the last byte or
+    the failure. Piece ``i`` of a stream is due at ``first_at + pace_s * span`` of the tokens between the two.
+    """
+
+    candidate: Candidate
+    started: float
+    failure: FailureKind | None
+    first_at: float
+    ends_at: float
+    queue_s: float = 0.0
+    pace_s: float = 0.0
+    gaps: int = 0
+    passage: Passage | None = None
+    finish_reason: Literal["stop", "length"] = "stop"
+
+
+class Demand(Struct, frozen=True, gc=False):
+    """What is asked of a model: prompt size in tokens, the answer's cap (None: no cap), task and language."""
+
+    prompt_tokens: int
+    max_tokens: int | None
+    task: Task
+    language: Language
+
+
+class SimulatedModel:
+    """One model under load. Mutable: the planned ends of the requests it serves, and when each replica can prefill."""
+
+    __slots__ = ("_ends", "_incidents", "_prefill_free", "candidate")
+
+    def __init__(self, candidate: Candidate, incidents: tuple[Incident, ...], now: float) -> None:
+        self.candidate = candidate
+        self._incidents = tuple(i for i in incidents if i.concerns(candidate.provider, candidate.model))
+        self._ends: list[float] = []
+        self._prefill_free = [now] * candidate.settings.replicas
+        heapify(self._prefill_free)
+
+    def incident(self, now: float) -> Incident | None:
+        """The first incident going on at ``now``."""
+        for incident in self._incidents:
+            if incident.active(now):
+                return incident
+        return None
+
+    def known_bad(self, now: float) -> bool:
+        """Whether an announced incident goes on."""
+        return any(incident.announced and incident.active(now) for incident in self._incidents)
+
+    def queue(self, prompt_tokens: int, now: float) -> tuple[float, float]:
+        """Seconds until prefill can start, and the factor on the gaps, for one more request at ``now``."""
+        settings, ends = self.candidate.settings, self._ends
+        while ends and ends[0] <= now:
+            heappop(ends)
+        start = heappop(ends) if len(ends) >= settings.replicas * settings.batch else now
+        start = max(start, self._prefill_free[0])
+        heapreplace(self._prefill_free, start + prompt_tokens * PREFILL_QUEUE_S_PER_TOKEN)
+        fellows = len(ends) // settings.replicas  # others on the least loaded replica
+        return start - now, 1 + BATCH_SLOWDOWN * fellows
+
+    def occupy(self, until: float) -> None:
+        """A request is served until ``until``; an abandoned one keeps its place, as an upstream goes on generating."""
+        heappush(self._ends, until)
+
+
+class Planner:
+    """Plans attempts; holds what does not change during a run."""
+
+    __slots__ = ("_corpus", "_gaps", "_mix", "_world")
+
+    def __init__(self, world: World, corpus: Corpus, gaps: GapTable) -> None:
+        self._world = world
+        self._corpus = corpus
+        self._gaps = gaps
+        self._mix = _normalised(world.failure_mix)
+
+    def plan(self, model: SimulatedModel, demand: Demand, limit: int, roll: Roll, now: float) -> Attempt:
+        """One attempt at ``now``: a failure if the dice say so, else an answer of at most ``limit`` tokens."""
+        incident = model.incident(now)
+        failure = self._failure(model.candidate, incident, roll)
+        if failure is not None:
+            return self.plan_failure(model.candidate, failure, now)
+        return self._plan_answer(model, demand, limit, incident, roll, now)
+
+    def plan_failure(self, candidate: Candidate, failure: FailureKind, now: float) -> Attempt:
+        """An attempt that fails in the given way."""
+        after = {
+            "error": candidate.settings.ttft.median_s() / 2,
+            "timeout": self._world.gateway.attempt_timeout_s,
+            "refused": _REFUSED_S,
+            "rate_limited": _RATE_LIMITED_S,
+        }[failure]
+        ends_at = now + after * self._world.latency_scale
+        return Attempt(candidate, now, failure, ends_at, ends_at)
+
+    def _failure(self, candidate: Candidate, incident: Incident | None, roll: Roll) -> FailureKind | None:
+        fate = roll.uniform(Concern.FATE)
+        if incident is not None and fate < incident.rate:
+            return "rate_limited" if incident.kind == "rate_limited" else self._kind(roll)
+        scale, settings = self._world.failure_scale, candidate.settings
+        errors = settings.error_rate * scale
+        if fate < errors:
+            return self._kind(roll)
+        return "rate_limited" if fate < errors + settings.rate_limit_rate * scale else None
+
+    def _kind(self, roll: Roll) -> FailureKind:
+        draw = roll.uniform(Concern.FAILURE)
+        for kind, upto in self._mix:
+            if draw < upto:
+                return kind
+        return self._mix[-1][0]
+
+    def _plan_answer(
+        self, model: SimulatedModel, demand: Demand, limit: int, incident: Incident | None, roll: Roll, now: float
+    ) -> Attempt:
+        settings, scale = model.candidate.settings, self._world.latency_scale
+        wanted = _wanted_tokens(demand.task, roll)
+        passage = self._corpus.passage(
+            demand.language,
+            min(wanted, limit),
+            roll.bits(Concern.TEXT),
+            flavour=demand.task,
+        )
+        reason: Literal["stop", "length"] = "length" if wanted > limit else "stop"
+        if scale == 0:
+            return Attempt(model.candidate, now, None, now, now, passage=passage, finish_reason=reason)
+        slow = scale * (incident.slow if incident is not None else 1.0)
+        queue_s, crowding = model.queue(demand.prompt_tokens, now)
+        first = settings.ttft.draw_s(roll) + settings.prefill_ms_per_token / 1000 * demand.prompt_tokens
+        wait = min(queue_s + first * slow, TTFT_CAP_S * max(1.0, scale))
+        timeout = self._world.gateway.attempt_timeout_s * scale
+        if wait > timeout:
+            return self.plan_failure(model.candidate, "timeout", now)
+        pace = slow * crowding / (settings.tokens_per_s * exp(settings.pace_log_sd * roll.normal(Concern.PACE)))
+        gaps = roll.bits(Concern.GAPS)
+        first_at = now + wait
+        ends_at = first_at + pace * self._gaps.span(gaps, passage.tokens - 1)
+        model.occupy(ends_at)
+        return Attempt(model.candidate, now, None, first_at, ends_at, queue_s, pace, gaps, passage, reason)
+
+    def piece_at(self, attempt: Attempt, tokens: int) -> float:
+        """When the piece that ends the first ``tokens`` tokens of the answer is due."""
+        return attempt.first_at + attempt.pace_s * self._gaps.span(attempt.gaps, tokens - 1)
+
+
+def _wanted_tokens(task: Task, roll: Roll) -> int:
+    law = LENGTHS[ANSWER_LENGTHS[task]].answer
+    return max(1, round(exp(law.mu + law.sigma * roll.normal(Concern.LENGTH))))
+
+
+def _normalised(mix: FailureMix) -> tuple[tuple[FailureKind, float], ...]:
+    shares: tuple[tuple[FailureKind, float], ...] = (
+        ("error", mix.error),
+        ("timeout", mix.timeout),
+        ("refused", mix.refused),
+    )
+    total = sum(share for _, share in shares)
+    upto, table = 0.0, []
+    for kind, share in shares:
+        if share:
+            upto += share / total
+            table.append((kind, upto))
+    return tuple(table) or (("error", 1.0),)

@@ -1,0 +1,181 @@
+"""One call from admission to settlement: the only place where limits, ledger and breakers change."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from mock_server.contract.errors import ALL_PROVIDERS_FAILED, Refusal
+from mock_server.contract.messages import MAX_TOKENS, Usage
+from mock_server.core.account import Account, Grant
+from mock_server.core.provider import Attempt, Demand, SimulatedModel
+from mock_server.core.scope import Scope
+from mock_server.core.world import AbandonedCharge
+
+Result = Literal["ok", "error", "timeout", "refused", "rate_limited", "abandoned"]
+
+
+class Answer(Struct, frozen=True, gc=False):
+    """A good answer, ready to be sent."""
+
+    text: str
+    usage: Usage
+    provider: str
+    model: str
+    finish_reason: Literal["stop", "length"]
+
+
+class Step(Struct, frozen=True, gc=False):
+    """One attempt as it went, for the journal; times are simulated seconds."""
+
+    provider: str
+    model: str
+    result: Result
+    started: float
+    ended: float
+
+
+class Call(Struct, frozen=True, gc=False):
+    """A request as the engine sees it: what is demanded, how often to try, and what its draws are keyed on."""
+
+    demand: Demand
+    max_attempts: int
+    fingerprint: bytes
+    occurrence: int
+
+
+class Session:
+    """A call that was admitted. Mutable; ``attempt`` is what is being played now.
+
+    The player waits until the attempt's moment and calls :meth:`settle`; when the client leaves it calls
+    :meth:`abandon`, which is idempotent and does nothing after the session is over.
+    """
+
+    __slots__ = (
+        "_account",
+        "_call",
+        "_candidates",
+        "_grant",
+        "_probe",
+        "_scope",
+        "attempt",
+        "charged",
+        "over",
+        "started",
+        "steps",
+    )
+
+    attempt: Attempt
+
+    def __init__(
+        self, scope: Scope, account: Account, grant: Grant, call: Call, candidates: list[SimulatedModel], now: float
+    ) -> None:
+        self._scope = scope
+        self._account = account
+        self._grant = grant
+        self._call = call
+        self._candidates = candidates[::-1]  # the next one is popped off the end
+        self._probe = False
+        self.started = now
+        self.steps: list[Step] = []
+        self.over = False
+        self.charged = 0
+
+    def begin(self, now: float) -> Attempt | Refusal:
+        """Plan the next attempt, or refuse when no candidate is left."""
+        cooling: list[float] = []
+        while self._candidates and len(self.steps) < self._call.max_attempts:
+            model = self._candidates.pop()
+            breaker = self._scope.breakers[model.candidate.provider]
+            if breaker.allows(now):
+                self._probe = breaker.begin(now)
+                self.attempt = self._plan(model, now)
+                self._account.promise(id(self), self.attempt.ends_at)
+                return self.attempt
+            cooling.append(breaker.wait(now))
+        retry_after = min(cooling) if cooling and not self.steps else None
+        self._finish(0, now)
+        return Refusal(ALL_PROVIDERS_FAILED, ALL_PROVIDERS_FAILED.message, retry_after)
+
+    def _plan(self, model: SimulatedModel, now: float) -> Attempt:
+        call, planner = self._call, self._scope.planner
+        if self._account.fate == "outage":
+            return planner.plan_failure(model.candidate, "error", now)
+        demand = call.demand
+        limit = min(self._affordable(), model.candidate.settings.window - demand.prompt_tokens)
+        roll = self._scope.dice.roll(call.fingerprint, call.occurrence, len(self.steps))
+        attempt = planner.plan(model, demand, limit, roll, now)
+        if attempt.passage is not None:
+            short = demand.prompt_tokens + attempt.passage.tokens - self._grant.reserved
+            if short > 0:
+                self._grant = self._account.extend(self._grant, short)
+        return attempt
+
+    def _affordable(self) -> int:
+        """How many tokens the answer may have: ``max_tokens``, or all that the balance still pays for."""
+        demand = self._call.demand
+        if demand.max_tokens is not None:
+            return demand.max_tokens
+        available = self._account.ledger.available
+        if available is None:
+            return MAX_TOKENS
+        return min(MAX_TOKENS, self._grant.reserved - demand.prompt_tokens + available)
+
+    def settle(self, now: float) -> Answer | Attempt | Refusal:
+        """The attempt has come to its end: the answer, the next attempt, or the refusal when all have failed."""
+        attempt = self.attempt
+        breaker = self._scope.breakers[attempt.candidate.provider]
+        self._record(attempt.failure or "ok", now)
+        if attempt.failure is None:
+            breaker.success(probe=self._probe)
+            answer = self.answer()
+            self._finish(answer.usage.total_tokens, now)
+            return answer
+        if self._account.fate == "normal":  # an account doomed to fail must not spoil the provider for others
+            if attempt.failure == "rate_limited":
+                breaker.undecided(probe=self._probe)
+            else:
+                breaker.failure(now, probe=self._probe)
+        return self.begin(now)
+
+    def answer(self) -> Answer:
+        """What the current attempt will have said when it is over."""
+        attempt, passage = self.attempt, self.attempt.passage
+        if passage is None:
+            msg = "an attempt that fails has no answer"
+            raise ValueError(msg)
+        prompt, completion = self._call.demand.prompt_tokens, passage.tokens
+        usage = Usage(prompt, completion, prompt + completion)
+        candidate = attempt.candidate
+        return Answer(passage.text, usage, candidate.provider, candidate.model, attempt.finish_reason)
+
+    def abandon(self, now: float, sent_tokens: int = 0) -> None:
+        """The client left after ``sent_tokens`` of the answer: charge what the world says, release the rest."""
+        if self.over:
+            return
+        attempt = self.attempt
+        self._scope.breakers[attempt.candidate.provider].undecided(probe=self._probe)
+        self._record("abandoned", now)
+        prompt = self._call.demand.prompt_tokens
+        generated = attempt.passage.tokens if attempt.passage is not None else 0
+        charges: dict[AbandonedCharge, int] = {
+            "none": 0,
+            "delivered": prompt + sent_tokens if attempt.failure is None else 0,
+            "generated": prompt + generated if attempt.failure is None else 0,
+        }
+        self._finish(charges[self._scope.world.gateway.abandoned_charge], now)
+
+    def fail(self, now: float) -> None:
+        """The gateway itself failed: refund everything."""
+        if not self.over:
+            self._finish(0, now)
+
+    def _record(self, result: Result, now: float) -> None:
+        attempt = self.attempt
+        self.steps.append(Step(attempt.candidate.provider, attempt.candidate.model, result, attempt.started, now))
+
+    def _finish(self, tokens: int, now: float) -> None:
+        self.over = True
+        self.charged = tokens
+        self._account.release(id(self), self._grant, tokens, now)

@@ -1,0 +1,133 @@
+"""A world: everything about the simulated gateway that a TOML file may set, as immutable values."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from mock_server.contract.accounts import PLANS, TEST_KEYS, Fate, Plan
+from mock_server.core.breaker import BreakerSettings
+from mock_server.core.latency import Law
+
+Rate = Annotated[float, Meta(ge=0, le=1)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+Task = Literal["chat", "code", "translation", "extraction", "reasoning"]
+FailureKind = Literal["error", "timeout", "refused", "rate_limited"]
+AbandonedCharge = Literal["none", "delivered", "generated"]
+
+
+class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
+    """Switches of the gateway itself."""
+
+    strict: Annotated[bool, Meta(description="refuse unknown request fields with 400")] = False
+    model_unavailable_status: Annotated[
+        Literal[400, 404, 502, 503], Meta(description="status of MODEL_UNAVAILABLE")
+    ] = 400
+    abandoned_charge: Annotated[
+        AbandonedCharge,
+        Meta(description="what a client that leaves pays: nothing, prompt and what was sent, or the whole answer"),
+    ] = "delivered"
+    attempt_timeout_s: Annotated[float, Meta(gt=0, description="after this an attempt counts as timed out")] = 30.0
+    keep_alive_s: Annotated[float, Meta(gt=0, description="silence in a stream before a keep-alive comment")] = 15.0
+
+
+class FailureMix(Struct, frozen=True, forbid_unknown_fields=True):
+    """Shares of what a provider's 5xx rate consists of; they are normalised."""
+
+    error: Annotated[NonNegative, Meta(description="an error answer of the provider")] = 0.8
+    timeout: Annotated[NonNegative, Meta(description="no answer within attempt_timeout_s")] = 0.1
+    refused: Annotated[NonNegative, Meta(description="no connection to the provider")] = 0.1
+
+
+class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """One API key: its plan by name, its balance in tokens (absent: unlimited), its fate."""
+
+    plan: Annotated[str, Meta(description="name of a plan")] = "none"
+    balance: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="tokens; absent: unlimited")] = None
+    fate: Annotated[Fate, Meta(description="revoked is always 401, outage 502, error 500")] = "normal"
+
+
+class Model(Struct, frozen=True, forbid_unknown_fields=True):
+    """One model of one provider. Latencies are defaults to edit, not claims about a vendor."""
+
+    ttft: Annotated[Law, Meta(description="time to the first token, before prefill and queue")]
+    tokens_per_s: Annotated[float, Meta(gt=0, description="median pace of the answer")]
+    window: Annotated[Count, Meta(description="context window in tokens")]
+    price_in: Annotated[NonNegative, Meta(description="USD per million prompt tokens")]
+    price_out: Annotated[NonNegative, Meta(description="USD per million answer tokens")]
+    quality: Annotated[Rate, Meta(description="from 0 to 1, for ranking")]
+    prefill_ms_per_token: Annotated[NonNegative, Meta(description="added to the first token per prompt token")] = 0.0
+    pace_log_sd: Annotated[NonNegative, Meta(description="deviation of the pace's logarithm, per request")] = 0.0
+    error_rate: Annotated[Rate, Meta(description="share of attempts that fail with 5xx or worse")] = 0.0
+    rate_limit_rate: Annotated[Rate, Meta(description="share of attempts that are rate-limited upstream")] = 0.0
+    replicas: Annotated[Count, Meta(description="servers; the least loaded serves")] = 64
+    batch: Annotated[Count, Meta(description="requests a replica serves at once; beyond it they queue")] = 64
+    task_quality: Annotated[
+        dict[Task, Annotated[float, Meta(ge=-1, le=1)]], Meta(description="added to quality, by task")
+    ] = {}
+
+
+class Incident(Struct, frozen=True, forbid_unknown_fields=True):
+    """Trouble of some models on a timeline; times are simulated seconds from the start of the server."""
+
+    kind: Annotated[
+        Literal["outage", "brownout", "rate_limited"],
+        Meta(description="everything fails; slower with more errors; limited upstream"),
+    ]
+    match: Annotated[str, Meta(description="glob on provider or provider/model")] = "*"
+    at: Annotated[NonNegative, Meta(description="when it starts")] = 0.0
+    lasts: Annotated[Annotated[float, Meta(gt=0)] | None, Meta(description="seconds it lasts; absent: for ever")] = (
+        field(name="for", default=None)
+    )
+    every: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="seconds from one start to the next; absent: once"),
+    ] = None
+    rate: Annotated[Rate, Meta(description="share of attempts that fail")] = 1.0
+    slow: Annotated[float, Meta(ge=1, description="factor on latency, for a brownout")] = 1.0
+    announced: Annotated[
+        bool,
+        Meta(description="whether the gateway knows, and ranks the models last, before it meets a failure"),
+    ] = False
+
+    def active(self, now: float) -> bool:
+        """Whether it goes on at ``now``."""
+        if now < self.at:
+            return False
+        since = now - self.at
+        if self.every is not None:
+            since %= self.every
+        return self.lasts is None or since < self.lasts
+
+    def concerns(self, provider: str, model: str) -> bool:
+        """Whether it is about this model."""
+        return fnmatchcase(provider, self.match) or fnmatchcase(f"{provider}/{model}", self.match)
+
+
+def built_in_accounts() -> dict[str, AccountSettings]:
+    """The contract's test keys, which every world has."""
+    return {row.key: AccountSettings(row.plan, row.balance, row.fate) for row in TEST_KEYS}
+
+
+class World(Struct, frozen=True, forbid_unknown_fields=True):
+    """The simulated gateway's settings. Keys of ``models`` are ``provider/model``.
+
+    Plans and accounts of a world file are added to the built-in ones.
+    """
+
+    models: Annotated[dict[str, Model], Meta(min_length=1)]
+    description: str = ""
+    latency_scale: Annotated[
+        float, Meta(ge=0, le=1_000, description="factor on every provider latency; 0 is at once")
+    ] = 1.0
+    failure_scale: Annotated[float, Meta(ge=0, le=1_000, description="factor on every provider failure rate")] = 1.0
+    gateway: Gateway = Gateway()
+    breaker: BreakerSettings = BreakerSettings()
+    failure_mix: FailureMix = FailureMix()
+    plans: dict[str, Plan] = field(default_factory=lambda: dict(PLANS))
+    accounts: dict[str, AccountSettings] = field(default_factory=built_in_accounts)
+    incidents: tuple[Incident, ...] = ()

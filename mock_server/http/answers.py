@@ -1,0 +1,72 @@
+"""Header lines and error bodies of the contract, as bytes."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Final
+
+from mock_server.contract.errors import INVALID_API_KEY, MODEL_UNAVAILABLE, Refusal
+from mock_server.contract.messages import ENCODER, ErrorBody, ErrorResponse
+from mock_server.core.limits import MINUTE_S, Quota
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON_TYPE: Final = (b"content-type", b"application/json; charset=utf-8")
+EVENTS_TYPE: Final = (b"content-type", b"text/event-stream; charset=utf-8")
+NO_CACHE: Final = (b"cache-control", b"no-cache")
+
+
+class Timing:
+    """What ``Server-Timing`` announces, in wall seconds."""
+
+    __slots__ = ("attempts", "first", "overhead", "planned", "wasted")
+
+    def __init__(self, planned: float, first: float, overhead: float, attempts: int, wasted: float) -> None:
+        self.planned = planned
+        self.first = first
+        self.overhead = overhead
+        self.attempts = attempts
+        self.wasted = wasted
+
+    def header(self) -> tuple[bytes, bytes]:
+        """The header line; durations in milliseconds."""
+        return (
+            b"server-timing",
+            b'planned;dur=%.3f, first;dur=%.3f, overhead;dur=%.3f, attempts;desc="%d", wasted;dur=%.3f'
+            % (self.planned * 1e3, self.first * 1e3, self.overhead * 1e3, self.attempts, self.wasted * 1e3),
+        )
+
+
+def quota_headers(quota: Quota, scale: float, unix_now: float) -> Headers:
+    """Both families of rate-limit headers; ``scale`` turns simulated seconds into wall seconds."""
+    full_in = ceil(quota.reset_s * scale)
+    window = max(1, ceil(MINUTE_S * scale))
+    return [
+        (b"x-ratelimit-limit", b"%d" % quota.limit),
+        (b"x-ratelimit-remaining", b"%d" % quota.remaining),
+        (b"x-ratelimit-reset", b"%d" % ceil(unix_now + quota.reset_s * scale)),
+        (b"ratelimit-policy", b'"minute";q=%d;w=%d' % (quota.limit, window)),
+        (b"ratelimit", b'"minute";r=%d;t=%d' % (quota.remaining, full_in)),
+    ]
+
+
+def error_body(refusal: Refusal) -> bytes:
+    """The documented envelope."""
+    return ENCODER.encode(ErrorResponse(False, ErrorBody(refusal.kind.code, refusal.message)))
+
+
+def error_headers(refusal: Refusal, scale: float) -> Headers:
+    """The headers an error has of its own; ``scale`` turns simulated seconds into wall seconds."""
+    headers: Headers = []
+    if refusal.kind is INVALID_API_KEY:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if refusal.allow:
+        headers.append((b"allow", refusal.allow.encode()))
+    if refusal.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, ceil(refusal.retry_after * scale))))
+    return headers
+
+
+def status_of(refusal: Refusal, model_unavailable_status: int) -> int:
+    """The status of a refusal; one of them has a knob."""
+    return model_unavailable_status if refusal.kind is MODEL_UNAVAILABLE else refusal.kind.status

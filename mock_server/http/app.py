@@ -1,0 +1,64 @@
+"""The whole mock as one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from mock_server.clock import ScaledClock
+from mock_server.contract.endpoints import LLM_AUTO
+from mock_server.contract.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
+from mock_server.contract.openapi import openapi_json
+from mock_server.core.engine import Engine
+from mock_server.http.answers import JSON_TYPE, Timing, error_body, error_headers
+from mock_server.http.context import Context
+from mock_server.http.control import Control
+from mock_server.http.gateway import Gateway
+
+
+class MockApp(Starlette):
+    """Starlette for everything but the API's one endpoint, which is plain ASGI for speed."""
+
+    def __init__(
+        self, engine: Engine, clock: ScaledClock, unix_now: Callable[[], float], *, world_name: str, version: str
+    ) -> None:
+        self._context = Context(engine, clock, unix_now)
+        self._gateway = Gateway(self._context)
+        self._openapi = openapi_json(version)
+        routes = [
+            Route("/openapi.json", self._openapi_document),
+            *Control(self._context, world_name, version).routes(),
+        ]
+        super().__init__(routes=routes, exception_handlers={HTTPException: self._envelope})
+        self.router.redirect_slashes = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"] == LLM_AUTO.path:
+            await self._gateway(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _openapi_document(self, _request: Request) -> Response:
+        return Response(self._openapi, media_type="application/json")
+
+    async def _envelope(self, _request: Request, error: Exception) -> Response:
+        """The documented envelope for what no route takes: 404 and 405."""
+        assert isinstance(error, HTTPException)
+        allow = (error.headers or {}).get("Allow", "")
+        kind = METHOD_NOT_ALLOWED if allow else NOT_FOUND
+        refusal = Refusal(kind, kind.message, allow=allow)
+        response = Response(error_body(refusal), kind.status)
+        response.raw_headers += [
+            JSON_TYPE,
+            (b"x-request-id", next(self._context.ids).encode()),
+            Timing(0.0, 0.0, 0.0, 0, 0.0).header(),
+            *error_headers(refusal, 1.0),
+        ]
+        return response

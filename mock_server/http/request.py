@@ -1,0 +1,130 @@
+"""Reads what a request says of itself: credentials, type, size, directives to the mock, and its body."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import parse_qsl
+
+from msgspec import Struct
+from starlette.types import Message, Receive
+
+from mock_server.contract.errors import (
+    FORCED,
+    INVALID_MOCK_DIRECTIVE,
+    PAYLOAD_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    Refusal,
+)
+from mock_server.contract.messages import MAX_BODY_BYTES
+
+DRAIN_BYTES: Final = 16 * 1024 * 1024
+MAX_TEST_ID: Final = 128
+_PREFER_CODE: Final = re.compile(r"(?:^|[,;])\s*code\s*=\s*(\"[^\"]*\"|[^,;\s]*)", re.IGNORECASE)
+_MEDIA_TYPE: Final = re.compile(rb"\s*application/json\s*(;.*)?$", re.IGNORECASE | re.DOTALL)
+
+TOO_LARGE: Final = Refusal(PAYLOAD_TOO_LARGE, PAYLOAD_TOO_LARGE.message)
+WRONG_TYPE: Final = Refusal(UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE.message)
+
+
+class Head:
+    """The request headers the gateway reads, found in one pass."""
+
+    __slots__ = ("authorization", "content_length", "content_type", "prefer", "test")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.authorization = b""
+        self.content_type = b""
+        self.content_length = -1
+        self.prefer = b""
+        self.test = b""
+        for name, value in headers:
+            if name == b"authorization":
+                self.authorization = value
+            elif name == b"content-type":
+                self.content_type = value
+            elif name == b"content-length":
+                self.content_length = int(value)  # httptools accepts only digits here
+            elif name == b"prefer":
+                self.prefer = self.prefer + b"," + value if self.prefer else value
+            elif name == b"x-mock-test":
+                self.test = value
+
+    def api_key(self) -> str:
+        """The bearer token; empty when there is none or it is malformed."""
+        scheme, _, key = self.authorization.partition(b" ")
+        return key.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
+
+    def is_json(self) -> bool:
+        """Whether the body is declared as JSON."""
+        return self.content_type == b"application/json" or _MEDIA_TYPE.match(self.content_type) is not None
+
+
+class Directives(Struct, frozen=True, gc=False):
+    """What a request asks of the mock: to be refused with a status, and how it said so."""
+
+    force: int | None = None
+    applied: str = ""
+
+
+NO_DIRECTIVES: Final = Directives()
+
+
+def read_directives(prefer: bytes, query: bytes) -> Directives | Refusal:
+    """The directives of ``Prefer`` and of the query string; unknown preferences are ignored, as RFC 7240 says."""
+    if not prefer and not query:
+        return NO_DIRECTIVES
+    codes: list[tuple[str, str]] = []
+    if match := _PREFER_CODE.search(prefer.decode("latin-1")):
+        codes.append(("Prefer: code", match[1].strip('"')))
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name == "__code":
+            codes.append(("?__code", value))
+        elif name.startswith("__"):
+            return _bad(f"unknown query directive {name!r}; allowed is __code")
+    if len({value for _, value in codes}) > 1:
+        return _bad("Prefer: code and ?__code contradict each other")
+    if not codes:
+        return NO_DIRECTIVES
+    source, value = codes[0]
+    if not (value.isascii() and value.isdigit() and int(value) in FORCED):
+        return _bad(f"{source} must be one of {', '.join(map(str, sorted(FORCED)))}, not {value[:40]!r}")
+    return Directives(int(value), f"code={value}" if source.startswith("Prefer") else "")
+
+
+def read_test_id(value: bytes) -> str | Refusal:
+    """The test id of ``X-Mock-Test``."""
+    if len(value) > MAX_TEST_ID:
+        return _bad(f"X-Mock-Test must have at most {MAX_TEST_ID} characters")
+    return value.decode("latin-1")
+
+
+def _bad(reason: str) -> Refusal:
+    return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: {reason}")
+
+
+async def read_body(receive: Receive, declared: int) -> bytes | Refusal | None:
+    """The whole body; a refusal when it is too large, after draining it; None when the client left."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        return None
+    if not message.get("more_body") and declared <= MAX_BODY_BYTES:
+        body: bytes = message.get("body", b"")
+        return body if len(body) <= MAX_BODY_BYTES else TOO_LARGE
+    return await _read_rest(receive, message)
+
+
+async def _read_rest(receive: Receive, message: Message) -> bytes | Refusal | None:
+    """Collect the body while it is small enough, then read on without keeping, so that the client can read 413."""
+    body, size = bytearray(), 0
+    while True:
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size <= MAX_BODY_BYTES:
+            body += piece
+        if not message.get("more_body") or size > DRAIN_BYTES:
+            return bytes(body) if size <= MAX_BODY_BYTES else TOO_LARGE
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None

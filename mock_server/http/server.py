@@ -1,0 +1,73 @@
+"""Runs the mock under uvicorn until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from mock_server.http.app import MockApp
+from mock_server.http.protocol import MockProtocol
+
+# Python's collector decides the latency tail: what exists at start is frozen, and the young are looked at rarely.
+_GC_THRESHOLDS = (50_000, 50, 50)
+_BACKLOG = 4_096
+_STOP_WITHIN_S = 1
+
+
+class MockServer(uvicorn.Server):
+    """Announces readiness once it accepts."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept, then say so."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        if self.started:
+            self._ready()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 picks a free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(app: MockApp, listener: socket.socket, url: str) -> None:
+    """Serve ``app`` on ``listener`` until SIGINT or SIGTERM; prints the ready line on stdout."""
+
+    def ready() -> None:
+        print(f"mock-server ready on {url}", flush=True)
+
+    config = uvicorn.Config(
+        app,
+        http=MockProtocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_STOP_WITHIN_S,
+        loop="asyncio" if sys.platform == "win32" else "uvloop",
+    )
+    server = MockServer(config, ready)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(server.serve(sockets=[listener]))

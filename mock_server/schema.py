@@ -1,0 +1,177 @@
+"""Checks parsed TOML against a msgspec type and says exactly where it is wrong and what is allowed there.
+
+msgspec itself converts and checks, but its messages hide the names of table keys; this walks the same types to find
+the first fault again and to name it. The settings reference in the documentation is made from the same walk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Final
+
+import msgspec.inspect as mi
+from msgspec import NODEFAULT, Struct
+
+
+class Setting(Struct, frozen=True):
+    """One setting: its path, what it may be, its default as TOML (empty: required), and what it means."""
+
+    path: str
+    allowed: str
+    default: str
+    meaning: str
+
+
+def find_fault(value: object, wanted: type[Struct]) -> str | None:
+    """The first fault of ``value`` as ``path: what is wrong, what is allowed``; None when there is none."""
+    return next(_faults(value, mi.type_info(wanted), ""), None)
+
+
+def settings_of(wanted: type[Struct]) -> Iterator[Setting]:
+    """Every setting below a struct type, depth first."""
+    yield from _settings(mi.type_info(wanted), "")
+
+
+def _settings(wanted: mi.Type, path: str) -> Iterator[Setting]:
+    kind, _ = _bare(wanted)
+    if isinstance(kind, mi.StructType):
+        for field in kind.fields:
+            here = f"{path}.{field.encode_name}".lstrip(".")
+            inner, meaning = _bare(field.type)
+            if isinstance(inner, mi.StructType | mi.DictType | mi.VarTupleType) and list(_settings(inner, here)):
+                yield from _settings(inner, here)
+            else:
+                yield Setting(here, describe(field.type), _default(field), meaning)
+    elif isinstance(kind, mi.DictType):
+        yield from _settings(kind.value_type, f"{path}.<name>")
+    elif isinstance(kind, mi.VarTupleType):
+        yield from _settings(kind.item_type, f"{path}[]")
+
+
+def _default(field: mi.Field) -> str:
+    if field.required:
+        return ""
+    value = field.default if field.default is not NODEFAULT else None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "absent" if value is None or value == () else repr(value).replace("'", '"')
+
+
+def _bare(wanted: mi.Type) -> tuple[mi.Type, str]:
+    """The type without its metadata and without null, and its description."""
+    meaning = ""
+    while isinstance(wanted, mi.Metadata):
+        meaning = meaning or (wanted.extra_json_schema or {}).get("description", "")
+        wanted = wanted.type
+    if isinstance(wanted, mi.UnionType):
+        others = [kind for kind in wanted.types if not isinstance(kind, mi.NoneType)]
+        if len(others) == 1:
+            inner, inner_meaning = _bare(others[0])
+            return inner, meaning or inner_meaning
+    return wanted, meaning
+
+
+def _faults(value: object, wanted: mi.Type, path: str) -> Iterator[str]:
+    kind, _ = _bare(wanted)
+    if isinstance(kind, mi.UnionType):
+        kind = _tagged(value, kind) or kind
+    if isinstance(kind, mi.StructType) and isinstance(value, Mapping):
+        yield from _struct_faults(value, kind, path)
+    elif isinstance(kind, mi.DictType) and isinstance(value, Mapping):
+        if kind.min_length and len(value) < kind.min_length:
+            yield f"{path}: needs at least {kind.min_length} entry"
+        for key, item in value.items():
+            here = f"{path}.{key!r}" if not key.replace("_", "").replace("-", "").isalnum() else f"{path}.{key}"
+            if isinstance(key_type := _bare(kind.key_type)[0], mi.LiteralType) and key not in key_type.values:
+                yield f"{here}: unknown key; allowed are {', '.join(map(str, key_type.values))}"
+            yield from _faults(item, kind.value_type, here)
+    elif isinstance(kind, mi.VarTupleType) and isinstance(value, Sequence) and not isinstance(value, str):
+        for index, item in enumerate(value):
+            yield from _faults(item, kind.item_type, f"{path}[{index}]")
+        if kind.min_length and len(value) < kind.min_length:
+            yield f"{path}: needs at least {kind.min_length} entries"
+    elif not _accepts(value, kind):
+        yield f"{path or 'the file'}: must be {describe(kind)}, not {_shown(value)}"
+
+
+def _struct_faults(value: Mapping[str, object], kind: mi.StructType, path: str) -> Iterator[str]:
+    fields = {field.encode_name: field for field in kind.fields}
+    tag = {kind.tag_field} if kind.tag_field else set()
+    for key in value:
+        if key not in fields and key not in tag:
+            near = get_close_matches(key, fields, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            yield f"{_join(path, key)}: unknown key: {hint}allowed are {', '.join(fields)}"
+    for name, field in fields.items():
+        if name in value:
+            yield from _faults(value[name], field.type, _join(path, name))
+        elif field.required:
+            yield f"{_join(path, name)}: is missing; it must be {describe(field.type)}"
+
+
+def _tagged(value: object, union: mi.UnionType) -> mi.StructType | None:
+    for kind in union.types:
+        if isinstance(kind, mi.StructType) and isinstance(value, Mapping) and value.get(kind.tag_field) == kind.tag:
+            return kind
+    return None
+
+
+def _accepts(value: object, kind: mi.Type) -> bool:
+    if isinstance(kind, mi.LiteralType):
+        return value in kind.values and not isinstance(value, bool)
+    if isinstance(kind, mi.BoolType):
+        return isinstance(value, bool)
+    if isinstance(kind, mi.StrType):
+        return isinstance(value, str)
+    if isinstance(kind, mi.IntType | mi.FloatType):
+        number = int if isinstance(kind, mi.IntType) else (int | float)
+        return isinstance(value, number) and not isinstance(value, bool) and _within(float(value), kind)
+    return False
+
+
+def _within(value: float, kind: mi.IntType | mi.FloatType) -> bool:
+    return (
+        (kind.ge is None or value >= kind.ge)
+        and (kind.gt is None or value > kind.gt)
+        and (kind.le is None or value <= kind.le)
+        and (kind.lt is None or value < kind.lt)
+    )
+
+
+_NAMES: Final[tuple[tuple[type[mi.Type], str], ...]] = (
+    (mi.StructType, "a table"),
+    (mi.DictType, "a table"),
+    (mi.VarTupleType, "an array"),
+    (mi.StrType, "a string"),
+    (mi.BoolType, "true or false"),
+)
+
+
+def describe(wanted: mi.Type) -> str:
+    """What a value of this type may be, in words."""
+    kind, _ = _bare(wanted)
+    if isinstance(kind, mi.LiteralType):
+        return "one of " + ", ".join(map(str, kind.values))
+    if isinstance(kind, mi.IntType | mi.FloatType):
+        limits = [
+            f"{sign} {limit:g}"
+            for sign, limit in ((">=", kind.ge), (">", kind.gt), ("<=", kind.le), ("<", kind.lt))
+            if limit is not None
+        ]
+        noun = "an integer" if isinstance(kind, mi.IntType) else "a number"
+        return " ".join([noun, " and ".join(limits)]).strip()
+    if isinstance(kind, mi.UnionType):
+        tags = [f'{{ {k.tag_field} = "{k.tag}", … }}' for k in kind.types if isinstance(k, mi.StructType)]
+        return "one of " + ", ".join(tags)
+    return next((name for known, name in _NAMES if isinstance(kind, known)), "another type")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{k} = {v!r}' for k, v in value.items())} }}"[:80]
+    return str(value).lower() if isinstance(value, bool) else repr(value)[:80]
