@@ -1,0 +1,87 @@
+"""The command ``load-test``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from typing import Final
+
+import msgspec
+
+from scenarios.catalog import CATALOG, Scenario
+from scenarios.options import UsageProblem, known_scenario, parser
+
+_LOAD_PACKAGES: Final = ("locust", "numpy", "psutil", "pyarrow")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        args = parser().parse_args(words)
+        return _dispatch(args, words)
+    except UsageProblem as problem:
+        print(f"load-test: {problem}", file=sys.stderr)
+        return 2
+
+
+def _dispatch(args: argparse.Namespace, words: list[str]) -> int:
+    match args.command:
+        case "list":
+            print(_as_json() if args.json else _as_lines())
+            return 0
+        case "show":
+            print(_as_text(CATALOG[known_scenario(args.scenario)]))
+            return 0
+    missing = [name for name in _LOAD_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageProblem('driving load needs more packages: `pip install "apiflowx-harness[load]"`')
+    # Arrow and numpy cost seconds on a cold machine; listing scenarios must not pay for them.
+    runner = importlib.import_module("scenarios.run")
+    if args.command == "recover":
+        return int(runner.recover(args))
+    known_scenario(args.scenario)
+    return int(runner.run(args, ["load-test", *words]))
+
+
+def _as_lines() -> str:
+    width = max(map(len, CATALOG))
+    return "\n".join(
+        f"{scenario.name:<{width}}  {scenario.description} ({scenario.load}, world {scenario.world})"
+        for scenario in CATALOG.values()
+    )
+
+
+def _as_json() -> str:
+    return msgspec.json.format(msgspec.json.encode(list(CATALOG.values())), indent=2).decode()
+
+
+def _as_text(scenario: Scenario) -> str:
+    gates = [
+        "\n".join(
+            [
+                "[[gate]]",
+                *(
+                    f"{name} = {_toml(value)}"
+                    for name, value in msgspec.structs.asdict(gate).items()
+                    if value not in (None, "")
+                ),
+            ]
+        )
+        for gate in scenario.gates
+    ]
+    facts = [
+        f"# {scenario.name}: {scenario.description}",
+        f"# load {scenario.load}; warm-up {scenario.warmup_s:g} s; duration {scenario.duration_s:g} s; world {scenario.world}",
+    ]
+    return "\n\n".join(["\n".join(facts), *gates])
+
+
+def _toml(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

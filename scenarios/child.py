@@ -1,0 +1,68 @@
+"""A worker of ``load-test run``: a headless Locust of its own that plays its share of a plan."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+import gevent
+from locust.env import Environment
+
+from scenarios.plan import Origin, Plan, load_origin, load_plan
+from scenarios.recorder import ready_path
+from scenarios.users import GatewayUser, Session
+from scenarios.workers import WRONG_KEY_EXIT
+
+_POLL_S: Final = 0.01
+_OWNER_POLL_S: Final = 0.5
+
+
+def attach(environment: Environment, folder: Path, worker: int) -> None:
+    """Join the plan in ``folder`` to Locust's start and stop."""
+    plan = load_plan(folder)
+
+    def done(session: Session) -> None:
+        environment.process_exit_code = WRONG_KEY_EXIT if session.wrong_key else 0
+        environment.runner.quit()
+
+    session = Session(
+        plan,
+        folder,
+        worker,
+        os.getpid(),
+        os.environ.get("LOAD_TEST_API_KEY", ""),
+        fire=environment.events.request.fire,
+        on_done=done,
+    )
+
+    def started(**_: object) -> None:
+        ready_path(folder, worker).touch()
+        session.start(_wait_for_origin(folder))
+        GatewayUser.session = session
+
+    def stopped(**_: object) -> None:
+        session.finish()
+
+    environment.events.test_start.add_listener(started)
+    environment.events.test_stop.add_listener(stopped)
+    gevent.spawn(_watch_owner, plan, environment)
+
+
+def _wait_for_origin(folder: Path) -> Origin:
+    while (origin := load_origin(folder)) is None:
+        gevent.sleep(_POLL_S)
+    return origin
+
+
+def _watch_owner(plan: Plan, environment: Environment) -> None:
+    """End when `run` has died: nobody would stop this worker, or the run's own mock."""
+    while os.getppid() == plan.owner_pid:
+        gevent.sleep(_OWNER_POLL_S)
+    environment.runner.quit()
+    if plan.mock_pid is not None:
+        try:
+            os.kill(plan.mock_pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass  # another worker was quicker

@@ -1,0 +1,31 @@
+"""What Locust loads: ``locust -f scenarios/locustfile.py --host …``, and the workers of ``load-test run``.
+
+A worker of ``load-test run`` finds its plan in the folder named by ``LOAD_TEST_PARTS``. In plain Locust the
+options below make the plan; with a master and workers the master sends it to them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from locust import events
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+
+from scenarios import child, plain
+from scenarios.users import GatewayUser as GatewayUser
+
+
+@events.init_command_line_parser.add_listener
+def _options(parser: LocustArgumentParser) -> None:
+    plain.add_options(parser)
+
+
+@events.init.add_listener
+def _init(environment: Environment, **_: object) -> None:
+    folder = os.environ.get("LOAD_TEST_PARTS")
+    if folder:
+        child.attach(environment, Path(folder), int(os.environ["LOAD_TEST_WORKER"]))
+    else:
+        plain.attach(environment)

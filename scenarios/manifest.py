@@ -1,0 +1,128 @@
+"""``manifest.json``: what was run, where, when and with what. Versioned with the sample schema."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import psutil
+
+from reports.sample import MANIFEST, SCHEMA_VERSION
+from scenarios.plan import Origin, Plan, scenario_of, script_of
+
+_PACKAGES: Final = (
+    "apiflowx-harness",
+    "locust",
+    "gevent",
+    "httptools",
+    "msgspec",
+    "numpy",
+    "pyarrow",
+    "pandas",
+    "scipy",
+)
+
+
+class WorkerFate(msgspec.Struct, frozen=True):
+    """One load-generating process, and whether it died."""
+
+    worker: str
+    pid: int
+    lost: bool
+
+
+def write_manifest(
+    run_dir: Path,
+    plan: Plan,
+    origin: Origin | None,
+    *,
+    ended_s: float,
+    interrupted: bool,
+    planned_calls: int,
+    workers: Sequence[WorkerFate] = (),
+    last_s: float = 0.0,
+) -> None:
+    """Write or replace the manifest, all of it or nothing.
+
+    ``last_s`` is the last moment anything was recorded; a script lasts until then.
+    """
+    scenario = scenario_of(plan)
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": plan.run_id,
+        "scenario": plan.scenario,
+        "description": scenario.description,
+        "world": plan.world,
+        "seed": plan.seed,
+        "target": plan.target,
+        "target_kind": plan.target_kind,
+        "api_key": plan.api_key,
+        "load": _load(plan),
+        "warmup_s": plan.warmup_s,
+        "duration_s": _duration(plan, last_s),
+        "drain_s": plan.drain_s,
+        "timeout_s": plan.timeout_s,
+        "started_at": _iso(time.time() if origin is None else origin.unix_s),
+        "ended_s": ended_s,
+        "interrupted": interrupted,
+        "planned_calls": planned_calls,
+        "processes": plan.processes,
+        "time_scale": plan.time_scale,
+        "workers": workers,
+        "labels": plan.labels,
+        "gates": plan.gates,
+        "argv": plan.argv,
+        "versions": _versions(),
+        "machine": _machine(),
+        "incidents": [],
+    }
+    temporary = run_dir / f".{MANIFEST}.tmp"
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    temporary.replace(run_dir / MANIFEST)
+
+
+def _load(plan: Plan) -> dict[str, Any]:
+    load = plan.load
+    match load.kind:
+        case "open":
+            return {"kind": "open", "rate_per_s": load.rate_per_s, "arrivals": load.arrivals}
+        case "closed":
+            return {"kind": "closed", "users": load.users}
+    return {"kind": "script", "calls": len(script_of(plan))}
+
+
+def _duration(plan: Plan, last_s: float) -> float:
+    """The measured window; where it was open-ended, it lasted until the last record."""
+    if plan.load.kind == "script" or plan.duration_s is None:
+        return max(last_s - plan.warmup_s, 0.0)
+    return plan.duration_s
+
+
+def _iso(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds")
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+    }

@@ -1,0 +1,169 @@
+"""From the workers' parts to the files of a run directory: one row per planned request, whatever happened.
+
+A worker whose part has no closing note died; what it was to send and did not record becomes a ``lost`` row.
+Every file is written beside its final name first and renamed, so that none is ever seen half-written.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reports.sample import HEALTH, HEALTH_SCHEMA, SAMPLE_SCHEMA, SAMPLES, Outcome, Phase
+from scenarios.manifest import WorkerFate, write_manifest
+from scenarios.plan import Plan, call_of, load_origin, load_plan, script_of, times_of
+from scenarios.recorder import PARTS, Beat, Begun, Ended, Record, part_owner, part_path, read_notes, unsent
+
+_BATCH: Final = 50_000
+
+
+class Merged(msgspec.Struct):
+    """What the merge saw: rows written, answers with and without an unexpected 401, workers that died."""
+
+    rows: int = 0
+    answers: int = 0
+    denied: int = 0
+    lost_workers: int = 0
+    last_s: float = 0.0
+
+
+class _Part:
+    """One worker's notes, read once; keeps what is needed to tell what is missing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.worker, self.pid = part_owner(path)
+        self.beats: list[Beat] = []
+        self.ended: Ended | None = None
+        self.last_s = 0.0
+        self.recorded: set[tuple[int, int]] = set()
+        self._begun: dict[tuple[int, int], Begun] = {}
+
+    def records(self) -> Iterator[Record]:
+        """The finished rows; the rest of what the notes say is kept aside."""
+        for note in read_notes(self.path):
+            match note:
+                case Record():
+                    self.recorded.add((note.call_id, note.attempt))
+                    self.last_s = max(self.last_s, note.end_s or 0.0)
+                    yield note
+                case Begun():
+                    self._begun[note.call_id, note.attempt] = note
+                case Beat():
+                    self.beats.append(note)
+                    self.last_s = max(self.last_s, note.at_s)
+                case Ended():
+                    self.ended = note
+                    self.last_s = max(self.last_s, note.at_s)
+
+    def missing(self, plan: Plan) -> Iterator[Record]:
+        """A ``lost`` row for each try this worker planned or began, and did not record."""
+        expected = {**_foreseen(plan, self.worker, self.last_s), **self._begun}
+        for key in sorted(expected.keys() - self.recorded):
+            found = expected[key]
+            yield unsent(found if found is not None else _begun_by_plan(plan, key[0]), Outcome.LOST)
+
+
+def _foreseen(plan: Plan, worker: int, last_s: float) -> dict[tuple[int, int], Begun | None]:
+    """First tries the plan itself gives to a worker; ``None`` stands for one that can be worked out later."""
+    if plan.load.kind == "open":
+        return {(i, 0): None for i in range(worker, len(times_of(plan)), plan.processes)}
+    if plan.load.kind == "script" and worker == 0:
+        return {
+            (i, 0): Begun(i, 0, call.kind, last_s, call.stream, call.expected) for i, call in enumerate(script_of(plan))
+        }
+    return {}
+
+
+def _begun_by_plan(plan: Plan, call_id: int) -> Begun:
+    call = call_of(plan, call_id)
+    return Begun(call_id, 0, call.kind, float(times_of(plan)[call_id]), call.stream, call.expected)
+
+
+def merge(run_dir: Path, *, interrupted: bool, ended_s: float | None = None) -> Merged:
+    """Write samples, health and manifest of a run whose workers are done, then remove the parts.
+
+    ``ended_s`` is when everything had stopped, on the run's clock; without it, the last moment in the notes
+    is taken. Raises ``OSError`` when the folder cannot be read or written; the parts are still there then.
+    """
+    folder = run_dir / PARTS
+    plan, origin = load_plan(folder), load_origin(folder)
+    parts = _parts(plan, folder)
+    tally = Merged()
+    _write(run_dir / SAMPLES, SAMPLE_SCHEMA, _sample_batches(plan, parts, tally))
+    _write(run_dir / HEALTH, HEALTH_SCHEMA, (_health_columns(part) for part in parts))
+    tally.lost_workers = sum(part.ended is None for part in parts)
+    tally.last_s = max((part.last_s for part in parts), default=0.0)
+    write_manifest(
+        run_dir,
+        plan,
+        origin,
+        ended_s=tally.last_s if ended_s is None else ended_s,
+        interrupted=interrupted,
+        planned_calls=len({call_id for part in parts for call_id, _ in part.recorded}),
+        workers=[WorkerFate(f"w{part.worker}", part.pid, part.ended is None) for part in parts],
+        last_s=tally.last_s,
+    )
+    shutil.rmtree(folder)
+    return tally
+
+
+def _parts(plan: Plan, folder: Path) -> list[_Part]:
+    """Every worker's part; one that died before it could open its file has an empty one made for it."""
+    paths = {part_owner(path)[0]: path for path in sorted(folder.glob("worker-*.jsonl"))}
+    for worker in range(plan.processes):
+        if worker not in paths:
+            paths[worker] = part_path(folder, worker, 0)
+            paths[worker].touch()
+    return [_Part(paths[worker]) for worker in sorted(paths)]
+
+
+def _sample_batches(plan: Plan, parts: Iterable[_Part], tally: Merged) -> Iterator[dict[str, list[Any]]]:
+    for part in parts:
+        for row_source in (part.records, lambda part=part: part.missing(plan)):
+            rows = row_source()
+            while batch := list(islice(rows, _BATCH)):
+                for row in batch:
+                    part.recorded.add((row.call_id, row.attempt))
+                    unexpected = row.expected is None and row.status is not None
+                    tally.answers += unexpected
+                    tally.denied += unexpected and row.status == 401
+                tally.rows += len(batch)
+                yield _sample_columns(plan, f"w{part.worker}", batch)
+
+
+def _sample_columns(plan: Plan, worker: str, rows: list[Record]) -> dict[str, list[Any]]:
+    renamed = {"attempt": "try"}
+    columns = {renamed.get(name, name): [getattr(row, name) for row in rows] for name in Record.__struct_fields__}
+    columns["scenario"] = [plan.scenario] * len(rows)
+    columns["phase"] = [Phase.WARMUP if row.planned_s < plan.warmup_s else Phase.MEASURE for row in rows]
+    columns["worker"] = [worker] * len(rows)
+    return columns
+
+
+def _health_columns(part: _Part) -> dict[str, list[Any]]:
+    return {
+        "worker": [f"w{part.worker}"] * len(part.beats),
+        "at_s": [beat.at_s for beat in part.beats],
+        "cpu_percent": [beat.cpu_percent for beat in part.beats],
+        "hub_lag_ms": [beat.hub_lag_ms for beat in part.beats],
+    }
+
+
+def _write(path: Path, schema: pa.Schema, batches: Iterable[dict[str, list[Any]]]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with pq.ParquetWriter(temporary, schema) as writer:
+            for columns in batches:
+                arrays = [pa.array(columns[field.name], field.type) for field in schema]
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

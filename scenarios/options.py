@@ -1,0 +1,193 @@
+"""The command line of ``load-test``: every option, once."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from scenarios.catalog import CATALOG
+
+API_KEY_VARIABLE: Final = "LOAD_TEST_API_KEY"
+DEFAULT_TIMEOUT_S: Final = 120.0
+DEFAULT_DRAIN_S: Final = 60.0
+DEFAULT_IN_FLIGHT: Final = 2_000
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class UsageProblem(Exception):
+    """The caller's mistake; the text is the one line they get."""
+
+
+def seconds(text: str) -> float:
+    """A duration such as ``500ms``, ``30s``, ``1.5m``, ``2h`` or plain seconds; at least 0 and finite."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|h)?", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; write 500ms, 30s, 5m or 1h")
+    value = float(match[1]) * _UNITS[match[2] or "s"]
+    if value > 30 * 24 * 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is longer than 30 days")
+    return value
+
+
+def span(text: str) -> float:
+    """A duration above 0."""
+    value = seconds(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("must be longer than 0")
+    return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (0 < value < 1e6):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1,000,000")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 999,999")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """A whole number of at least 0."""
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up, of at most 18 digits")
+    return int(text)
+
+
+def target_url(text: str) -> str:
+    """An http or https URL without credentials, query or fragment."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment or parts.username or not text.isascii() or " " in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a base URL such as http://127.0.0.1:8080")
+    return text.rstrip("/")
+
+
+def label(text: str) -> tuple[str, str]:
+    """``key=value``."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form key=value")
+    return key, value
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the usage is in ``--help``."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # always raises, as the original exits
+        raise UsageProblem(f"{message}; see `{self.prog} --help`")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = _Parser(
+        prog="load-test",
+        description="Drive load against an LLM gateway and record every request.",
+        epilog="Exit codes: 0 passed, 1 a gate failed, 2 wrong usage or nothing to measure, 3 invalid, "
+        "4 inconclusive, 130 interrupted before anything was sent.",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    listing = commands.add_parser("list", help="the scenarios, one line each", description="List the scenarios.")
+    listing.add_argument("--json", action="store_true", help="as JSON, with every setting")
+    show = commands.add_parser(
+        "show", help="one scenario's settings and gates", description="Show a scenario; its gates are TOML to copy."
+    )
+    show.add_argument("scenario", metavar="SCENARIO", help="a name from `load-test list`")
+    _add_run(commands.add_parser("run", help="run a scenario", description="Run a scenario and judge it."))
+    recover = commands.add_parser(
+        "recover",
+        help="finish a run directory whose run was killed",
+        description="Merge what the workers of a killed run recorded, then judge it.",
+    )
+    recover.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="the run's directory")
+    _add_inconclusive(recover)
+    return top
+
+
+def _add_inconclusive(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--inconclusive-ok", action="store_true", help="exit 0 instead of 4 when the verdict is inconclusive"
+    )
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("scenario", metavar="SCENARIO", help="a name from `load-test list`")
+    where = run.add_argument_group("where")
+    where.add_argument(
+        "--target", type=target_url, metavar="URL", help="a gateway's base URL; without it, a mock of the run's own"
+    )
+    where.add_argument(
+        "--api-key",
+        metavar="KEY",
+        default=os.environ.get(API_KEY_VARIABLE),
+        help=f"the gateway's API key; better given as ${API_KEY_VARIABLE}",
+    )
+    where.add_argument("--world", metavar="W", help="the own mock's world, a name or a file (the scenario's)")
+    where.add_argument(
+        "--time-scale", type=positive, metavar="X", help="factor on the own mock's durations, such as 0.1 (1)"
+    )
+    where.add_argument(
+        "--target-is-mock", action="store_true", help="the target is a mock-server: also send what only it answers"
+    )
+    how = run.add_argument_group("how much")
+    how.add_argument("--rate", type=positive, metavar="R", help="open load: requests per second (the scenario's)")
+    how.add_argument("--users", type=count, metavar="N", help="closed load: so many users, each waiting its turn")
+    how.add_argument(
+        "--arrivals", choices=["constant", "poisson", "gamma"], help="gaps of an open load (the scenario's)"
+    )
+    how.add_argument(
+        "--burstiness", type=positive, metavar="K", help="shape of gamma gaps, whose variation is 1/sqrt(K) (1)"
+    )
+    how.add_argument(
+        "--duration", type=span, metavar="T", help="the measured window, after the warm-up (the scenario's)"
+    )
+    how.add_argument("--warmup", type=seconds, metavar="T", help="load before it, not measured (the scenario's)")
+    how.add_argument(
+        "--drain", type=seconds, metavar="T", default=DEFAULT_DRAIN_S, help="longest wait for the last answers (60s)"
+    )
+    how.add_argument(
+        "--timeout", type=span, metavar="T", default=DEFAULT_TIMEOUT_S, help="a client's patience per request (120s)"
+    )
+    how.add_argument("--seed", type=seed, metavar="N", default=1, help="of arrivals, prompts and the own mock (1)")
+    how.add_argument("--processes", type=count, metavar="N", default=1, help="worker processes (1)")
+    how.add_argument(
+        "--max-in-flight",
+        type=count,
+        metavar="N",
+        default=DEFAULT_IN_FLIGHT,
+        help="open load: requests a worker may have in flight; beyond it they are never sent (2000)",
+    )
+    result = run.add_argument_group("result")
+    result.add_argument("--gates", type=Path, metavar="FILE", help="TOML file of gates instead of the scenario's")
+    result.add_argument("--out", type=Path, metavar="DIR", help="the run directory, new or empty (runs/TIME-SCENARIO)")
+    result.add_argument(
+        "--label", type=label, metavar="K=V", action="append", default=[], help="note for the report, repeatable"
+    )
+    _add_inconclusive(result)  # type: ignore[arg-type]  # a group adds arguments as a parser does
+
+
+def known_scenario(name: str) -> str:
+    """``name`` if the catalogue has it; else `UsageProblem` with the nearest and all names."""
+    if name in CATALOG:
+        return name
+    import difflib
+
+    near = difflib.get_close_matches(name, CATALOG, n=1, cutoff=0.5)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    raise UsageProblem(f"unknown scenario {name!r}{guess} Scenarios: {', '.join(CATALOG)}")

@@ -1,0 +1,58 @@
+"""What a run shows while it lasts: one updating line on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TextIO
+
+from scenarios.plan import Plan, window_s
+from scenarios.workers import Progress
+
+_TERMINAL_EVERY_S: Final = 0.5
+_PLAIN_EVERY_S: Final = 5.0
+
+
+def describe(plan: Plan, now_s: float, progress: Progress) -> str:
+    """Where the run stands, in one line."""
+    if plan.load.kind == "script":
+        stage = f"{max(now_s, 0):.0f} s"
+    elif now_s < plan.warmup_s:
+        stage = f"warm-up {max(now_s, 0):.0f} of {plan.warmup_s:g} s"
+    elif now_s < window_s(plan):
+        stage = f"{now_s - plan.warmup_s:.0f} of {plan.duration_s or 0:g} s"
+    else:
+        stage = f"draining, {now_s - window_s(plan):.0f} of at most {plan.drain_s:g} s"
+    failed = f", {progress.failed:,} failed" if progress.failed else ""
+    return f"{stage}: {progress.done:,} answered{failed}, {progress.in_flight:,} in flight"
+
+
+class Display:
+    """Writes progress to ``out``, on the clock of the run."""
+
+    def __init__(self, out: TextIO, plan: Plan) -> None:
+        self._out = out
+        self._plan = plan
+        self._terminal = out.isatty()
+        self._every_s = _TERMINAL_EVERY_S if self._terminal else _PLAIN_EVERY_S
+        self._next_s = self._every_s
+
+    def show(self, now_s: float, progress: Callable[[], Progress]) -> None:
+        """Show where the run stands at ``now_s`` on its clock, if it is time again."""
+        if now_s >= self._next_s:
+            self._next_s = now_s + self._every_s
+            self._write(describe(self._plan, now_s, progress()))
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self._write(text)
+        if self._terminal:
+            self._out.write("\n")
+            self._out.flush()
+
+    def done(self, now_s: float, progress: Callable[[], Progress]) -> None:
+        """The last word."""
+        self.line(describe(self._plan, now_s, progress()))
+
+    def _write(self, text: str) -> None:
+        self._out.write(f"\r\x1b[K{text}" if self._terminal else f"{text}\n")
+        self._out.flush()

@@ -1,0 +1,179 @@
+"""What a worker writes down, at once, into a file of its own: nothing it recorded can be lost with it.
+
+A part file holds one JSON line per note, each written with a single ``write`` on a file opened for appending.
+A line torn by a kill can only be the last one and is left out. The merge (`scenarios.merge`) makes Parquet of
+the parts once all workers are done.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import msgspec
+
+from reports.sample import Outcome
+from scenarios.client import Ask
+from scenarios.exchange import Facts
+
+PARTS: Final = ".parts"
+
+
+class Begun(msgspec.Struct, frozen=True, tag="begun", array_like=True):
+    """A try the open plan does not know of is about to be sent: a retry, or a call of a closed load."""
+
+    call_id: int
+    attempt: int
+    kind: str
+    planned_s: float
+    stream: bool
+    expected: str | None
+
+
+class Record(msgspec.Struct, frozen=True, tag="record", array_like=True):
+    """One finished row of the samples; the columns are described in ``reports.sample``."""
+
+    call_id: int
+    attempt: int
+    kind: str
+    planned_s: float
+    sent_s: float | None
+    first_byte_s: float | None
+    end_s: float | None
+    outcome: Outcome
+    status: int | None
+    error_code: str | None
+    provider: str | None
+    model: str | None
+    attempts: int | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    stream: bool
+    chunks: int | None
+    max_gap_s: float | None
+    planned_ms: float | None
+    planned_first_ms: float | None
+    overhead_ms: float | None
+    wasted_ms: float | None
+    request_id: str | None
+    expected: str | None
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat", array_like=True):
+    """The worker's health since its last beat, and how far it is."""
+
+    at_s: float
+    cpu_percent: float
+    hub_lag_ms: float
+    done: int
+    failed: int
+    in_flight: int
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended", array_like=True):
+    """The worker is done; a part without this note is a dead worker's."""
+
+    at_s: float
+    interrupted: bool
+
+
+Note: TypeAlias = Begun | Record | Beat | Ended
+
+
+def begun(ask: Ask, planned_s: float) -> Begun:
+    """The note to write before a try that no plan knows of is sent."""
+    call = ask.call
+    return Begun(ask.call_id, ask.attempt, call.kind, planned_s, call.stream, call.expected)
+
+
+def unsent(note: Begun, outcome: Outcome) -> Record:
+    """The row of a try that has no times: ``never_sent`` or ``lost``."""
+    return finished(note, None, None, Facts(outcome))
+
+
+def finished(note: Begun, sent_s: float | None, end_s: float | None, facts: Facts) -> Record:
+    """The row of a try that ended at ``end_s`` with ``facts``."""
+    timing = facts.timing
+    return Record(
+        call_id=note.call_id,
+        attempt=note.attempt,
+        kind=note.kind,
+        planned_s=note.planned_s,
+        sent_s=sent_s,
+        first_byte_s=facts.first_byte_s,
+        end_s=end_s,
+        outcome=facts.outcome,
+        status=facts.status,
+        error_code=facts.error_code,
+        provider=facts.provider,
+        model=facts.model,
+        attempts=timing.attempts,
+        prompt_tokens=facts.prompt_tokens,
+        completion_tokens=facts.completion_tokens,
+        stream=note.stream,
+        chunks=facts.chunks,
+        max_gap_s=facts.max_gap_s,
+        planned_ms=timing.planned_ms,
+        planned_first_ms=timing.planned_first_ms,
+        overhead_ms=timing.overhead_ms,
+        wasted_ms=timing.wasted_ms,
+        request_id=facts.request_id,
+        expected=note.expected,
+    )
+
+
+def part_path(folder: Path, worker: int, pid: int) -> Path:
+    """The part file of one worker process."""
+    return folder / f"worker-{worker}-{pid}.jsonl"
+
+
+def part_owner(path: Path) -> tuple[int, int]:
+    """Worker number and pid from a part file's name."""
+    _, worker, pid = path.stem.split("-")
+    return int(worker), int(pid)
+
+
+def ready_path(folder: Path, worker: int) -> Path:
+    """The file whose existence says that the worker waits for the run's zero."""
+    return folder / f"ready-{worker}"
+
+
+class Recorder:
+    """Appends notes to one part file; each is in the kernel's hands when `write` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._encoder = msgspec.json.Encoder()
+        self._buffer = bytearray()
+
+    def write(self, note: Note) -> None:
+        """Append one note; raises ``OSError`` when the disk is full."""
+        self._encoder.encode_into(note, self._buffer)
+        self._buffer += b"\n"
+        os.write(self._file, self._buffer)
+
+    def close(self) -> None:
+        """Nothing can be written afterwards."""
+        os.close(self._file)
+
+
+_decoder: Final = msgspec.json.Decoder(Note)
+
+
+def read_line(line: bytes) -> Note | None:
+    """The note in a line, ``None`` for a torn one."""
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def read_notes(path: Path) -> Iterator[Note]:
+    """The notes of a part file in the order they were written."""
+    with path.open("rb") as file:
+        for line in file:
+            note = read_line(line)
+            if note is not None:
+                yield note

@@ -1,0 +1,112 @@
+"""The other end of a run: a gateway someone else runs, or a mock of the run's own."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, Final
+from urllib.parse import urlsplit
+
+from scenarios.options import UsageProblem
+
+_START_S: Final = 30.0
+_STOP_S: Final = 5.0
+_PROBE_S: Final = 5.0
+_READY: Final = "mock-server ready on "
+
+
+def probe(url: str) -> None:
+    """Raise `UsageProblem` unless something accepts TCP connections there; sends nothing."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname, port), timeout=_PROBE_S).close()
+    except OSError as error:
+        why = error.strerror or str(error) or type(error).__name__
+        raise UsageProblem(f"cannot reach {url}: {why}; is the gateway running?") from None
+
+
+def python_path() -> dict[str, str]:
+    """The environment for a child that must find these packages, installed or not; without Locust's settings."""
+    root = str(Path(__file__).resolve().parent.parent)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    paths = [root, *filter(None, [environment.get("PYTHONPATH")])]
+    return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+class OwnMock:
+    """A mock on a free port, in a process group of its own; a context manager that stops it."""
+
+    def __init__(self, world: str, seed: int, time_scale: float) -> None:
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
+        command = [sys.executable, "-m", "mock_server", "serve", "--port", "0"]
+        command += ["--world", world, "--seed", str(seed), "--time-scale", str(time_scale)]
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=python_path(),
+            start_new_session=True,
+        )
+        try:
+            self.url = self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Of the mock's process, which leads its group."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def _wait_until_ready(self) -> str:
+        assert self._process.stdout is not None  # noqa: S101 - it was asked for as a pipe
+        deadline = time.monotonic() + _START_S
+        said = b""
+        while not said.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise UsageProblem(f"the mock was not ready within {_START_S:.0f} s")
+            if not select.select([self._process.stdout], [], [], min(left, 0.5))[0]:
+                continue
+            piece = os.read(self._process.stdout.fileno(), 4096)
+            if not piece:
+                raise UsageProblem(f"the mock did not start: {self._last_words()}")
+            said += piece
+        for line in said.decode("utf-8", "replace").splitlines():
+            if line.startswith(_READY):
+                return line.removeprefix(_READY).strip()
+        raise UsageProblem(f"the mock said {said!r} instead of where it is")
+
+    def _last_words(self) -> str:
+        self._process.wait(_STOP_S)
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else f"it ended with code {self._process.returncode}"
+
+    def stop(self) -> None:
+        """End it, politely first; safe to call twice."""
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is not None:
+                break
+            os.killpg(self._process.pid, how)
+            try:
+                self._process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                continue
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._log.close()
