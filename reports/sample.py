@@ -74,9 +74,7 @@ SAMPLE_SCHEMA: Final = pa.schema(
         _column("kind", _CATEGORY, "the kind of call, such as chat-en or error-401", null=False),
         _column("planned_s", pa.float64(), "when it was planned to leave", null=False),
         _column("sent_s", pa.float64(), "when the client began to send"),
-        _column(
-            "first_byte_s", pa.float64(), "first non-empty piece of a stream, else first byte of the body"
-        ),
+        _column("first_byte_s", pa.float64(), "first non-empty piece of a stream, else first byte of the body"),
         _column("end_s", pa.float64(), "when the last byte was read or the failure was seen"),
         _column("outcome", _CATEGORY, "one of the outcomes of the ledger", null=False),
         _column("status", pa.int16(), "HTTP status"),

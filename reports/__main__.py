@@ -1,0 +1,52 @@
+"""The command `perf-report`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_BUILD = """Read a run directory made by `load-test run`, and write summary.json, summary.md, report.html and junit.xml
+beside its samples, which are never touched."""
+_EXIT = """exit codes: 0 passed; 1 a gate failed; 2 wrong usage or nothing there to measure; 3 the measurement is
+invalid; 4 inconclusive"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="perf-report", description="Turn recorded samples into a verdict.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    build = commands.add_parser(
+        "build", help="report on one run and judge it by its gates", description=_BUILD, epilog=_EXIT
+    )
+    build.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory with manifest.json and samples")
+    build.add_argument(
+        "--gates", type=Path, metavar="FILE", help="TOML of [[gate]] tables, instead of the run's own gates"
+    )
+    build.add_argument(
+        "--inconclusive-ok", action="store_true", help="exit with 0 instead of 4 when the verdict is INCONCLUSIVE"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        # Imported here so that a mock-only installation hears what to install instead of a traceback.
+        from reports.build import build
+        from reports.problem import Unusable
+    except ModuleNotFoundError as error:
+        print(f'perf-report: {error.name} is not installed; pip install "apiflowx-harness[report]"', file=sys.stderr)
+        return 2
+    try:
+        built = build(arguments.run_dir, arguments.gates)
+    except Unusable as problem:
+        print(f"perf-report: {problem}", file=sys.stderr)
+        return 2
+    print(built.text)
+    return 0 if built.exit_code == 4 and arguments.inconclusive_ok else built.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""From a run directory to its four report files: read, measure, judge, render, and only then write."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from reports.frame import load_run
+from reports.gates import known_gates
+from reports.manifest import load_gates
+from reports.problem import Unusable
+from reports.render import html, json, junit, markdown, text
+from reports.sample import JUNIT_XML, MANIFEST, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD
+from reports.summary import summarise
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the command prints and exits with."""
+
+    text: str
+    exit_code: int
+
+
+def build(run_dir: Path, gates_file: Path | None = None) -> Built:
+    """Write the reports of a run; raise Unusable where that cannot be done, having written nothing."""
+    gates = known_gates(load_gates(gates_file), str(gates_file)) if gates_file else None
+    run = load_run(run_dir)
+    if gates is None:
+        gates = known_gates(run.manifest.gates, str(run_dir / MANIFEST))
+    summary = summarise(run, gates)
+    files = {
+        SUMMARY_JSON: json.render(summary),
+        SUMMARY_MD: markdown.render(summary),
+        REPORT_HTML: html.render(summary),
+        JUNIT_XML: junit.render(summary),
+    }
+    for name, content in files.items():
+        write(run_dir / name, content)
+    return Built(text.render(summary, run_dir / REPORT_HTML), summary.verdict.exit_code)
+
+
+def write(path: Path, content: str) -> None:
+    """Write a file whole or not at all; raise Unusable where the folder does not let us."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as handle:
+            try:
+                handle.write(content)
+                handle.flush()
+                os.fchmod(handle.fileno(), 0o644)
+                Path(handle.name).replace(path)
+            except BaseException:
+                Path(handle.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise Unusable(f"{path}: cannot be written ({error.strerror}); the samples are untouched") from None

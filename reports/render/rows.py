@@ -1,0 +1,208 @@
+"""Tables as titles, headings and text cells, so that HTML and Markdown say the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from reports.format import FORMATS, duration, estimate_text, gate_limit, interval_text, number, per_second, percent
+from reports.render.text import MARKS
+from reports.values import Estimate, GroupRow, Result, Spread, Summary
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text, with a smaller second line where there is one; `tone` is a result to colour by."""
+
+    text: str
+    small: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings and rows; `words` says how many leading columns are text and stand on the left."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    words: int = 1
+
+
+TONES: Final = {Result.PASS: "good", Result.FAIL: "bad", Result.INVALID: "bad", Result.INCONCLUSIVE: "open"}
+
+
+def _estimate(seen: Estimate) -> Cell:
+    return Cell(estimate_text(seen), interval_text(seen))
+
+
+def _ms(value: float | None) -> Cell:
+    return Cell("n/a" if value is None else duration(value))
+
+
+def gates(summary: Summary) -> Table:
+    """Gates beside what was measured."""
+    rows = tuple(
+        (
+            Cell(MARKS[gate.result], tone=TONES.get(gate.result, "")),
+            Cell(gate.label, f"{gate.gate.metric}: {gate.gate.why}" if gate.gate.why else gate.gate.metric),
+            Cell(gate_limit(gate.gate, gate.estimate.unit)),
+            Cell(estimate_text(gate.estimate)),
+            Cell(interval_text(gate.estimate) or "n/a"),
+            Cell(number(gate.estimate.n)),
+            Cell(number(gate.enough) if gate.enough else "–"),
+        )
+        for gate in summary.gates
+    )
+    heads = ("Result", "Gate", "Limit", "Measured", "95 % interval", "n", "n that would decide")
+    return Table(heads, rows, 2)
+
+
+def checks(summary: Summary) -> Table:
+    """Whether the measurement may be believed."""
+    rows = tuple(
+        (
+            Cell(MARKS[check.result], tone=TONES.get(check.result, "")),
+            Cell(check.name),
+            Cell(check.said, f"rule: {check.rule}"),
+        )
+        for check in summary.checks
+    )
+    return Table(("Result", "Check", "Seen"), rows, 3)
+
+
+def ledger(summary: Summary) -> Table:
+    """Every outcome, with its meaning and the sums below."""
+    book = summary.ledger
+    rows = [
+        (
+            Cell(row.outcome, row.meaning),
+            Cell(number(row.warmup)),
+            Cell(number(row.measure)),
+            Cell(number(row.total)),
+            Cell(number(row.calls)),
+        )
+        for row in book.rows
+    ]
+    warmup, measure, total, calls = map(number, (book.warmup, book.measure, book.total, book.calls))
+    rows.append((Cell("planned", "the sum"), Cell(warmup), Cell(measure), Cell(total), Cell(calls)))
+    return Table(("Outcome", "Tries in warm-up", "Tries measured", "Tries in all", "Calls, by last try"), tuple(rows))
+
+
+def spreads(found: tuple[Spread, ...]) -> Table:
+    """Percentiles with their intervals; the plain ones on a row of their own where some were censored."""
+    rows: list[tuple[Cell, ...]] = []
+    for spread in found:
+        show = FORMATS[spread.unit]
+        most = Cell("n/a" if spread.max is None else show(spread.max))
+        name = f"{spread.label}, Kaplan-Meier" if spread.plain else spread.label
+        four = (spread.p50, spread.p95, spread.p99, spread.p999)
+        rows.append((Cell(name, spread.meaning), Cell(number(spread.n)), *map(_estimate, four), most))
+        if spread.plain:
+            plain = spread.plain
+            four = (plain.p50, plain.p95, plain.p99, plain.p999)
+            small = Cell(f"{spread.label}, plain", "finished requests alone")
+            rows.append((small, Cell(number(plain.n)), *map(_estimate, four), most))
+    return Table(("Quantity", "n", "p50", "p95", "p99", "p99.9", "max"), tuple(rows))
+
+
+def groups(found: tuple[GroupRow, ...], name: str, *, expectations: bool = False) -> Table:
+    """Routes, kinds or ways beside one another; `expectations` adds how many did what was asked for."""
+    rows = tuple(
+        (
+            Cell(row.name),
+            Cell(number(row.tries)),
+            *((Cell(number(row.as_expected)),) if expectations else ()),
+            *map(_estimate, (row.ok_rate, row.p50, row.p95, row.p99, row.ttft_p50, row.tpot_p50)),
+        )
+        for row in found
+    )
+    middle = ("as expected",) if expectations else ()
+    return Table((name, "tries", *middle, "ok", "p50", "p95", "p99", "TTFT p50", "TPOT p50"), rows)
+
+
+def errors(summary: Summary) -> Table:
+    """Failures by outcome, status and code."""
+    rows = tuple(
+        (
+            Cell(row.outcome),
+            Cell(str(row.status) if row.status is not None else "none"),
+            Cell(row.error_code or "none"),
+            Cell(number(row.count)),
+            _estimate(row.rate),
+            Cell(number(row.expected)),
+            Cell(f"{number(round(row.first_s, 1))} s – {number(round(row.last_s, 1))} s"),
+            _ms(row.p50_ms),
+        )
+        for row in summary.errors
+    )
+    heads = ("Outcome", "Status", "Code", "Tries", "Share", "Provoked", "First – last", "Service p50")
+    return Table(heads, rows, 3)
+
+
+def health(summary: Summary) -> Table:
+    """Each worker's CPU and event-hub lag."""
+    rows = tuple(
+        (
+            Cell(row.worker),
+            Cell(number(row.sent)),
+            Cell(number(row.rows)),
+            Cell("n/a" if row.cpu_mean is None else percent(row.cpu_mean)),
+            Cell("n/a" if row.cpu_max is None else percent(row.cpu_max)),
+            Cell(f"{row.hot_s:.1f} s"),
+            _ms(row.lag_p99_ms),
+            _ms(row.lag_max_ms),
+        )
+        for row in summary.health
+    )
+    heads = ("Worker", "Sent", "Readings", "CPU mean", "CPU max", "Above 90 %", "Hub lag p99", "Hub lag max")
+    return Table(heads, rows)
+
+
+def slowest(summary: Summary) -> Table:
+    """The slowest ok requests, to be found again by id."""
+    rows = tuple(
+        (
+            Cell(row.request_id or "none"),
+            Cell(row.kind),
+            Cell(row.route),
+            Cell(f"{row.planned_s:,.1f} s"),
+            _ms(row.scheduled_ms),
+            _ms(row.service_ms),
+        )
+        for row in summary.slowest
+    )
+    return Table(("Request", "Kind", "Route", "Planned at", "Scheduled", "Service"), rows, 3)
+
+
+def facts(summary: Summary) -> Table:
+    """How the run was made."""
+    manifest = summary.manifest
+    load = manifest.load
+    driven = {
+        "open": f"open, {per_second(load.rate_per_s or 0)}, {load.arrivals} arrivals",
+        "closed": f"closed, {number(load.users or 0)} users",
+        "script": f"script of {number(load.calls or 0)} calls",
+    }[load.kind]
+    pairs = {
+        "Run": manifest.run_id,
+        "Scenario": f"{manifest.scenario}: {manifest.description}" if manifest.description else manifest.scenario,
+        "Load": driven,
+        "Target": f"{manifest.target} ({manifest.target_kind})",
+        "World": manifest.world or "none",
+        "Seed": "none" if manifest.seed is None else str(manifest.seed),
+        "API key": manifest.api_key or "none",
+        "Started": manifest.started_at,
+        "Windows": f"warm-up {manifest.warmup_s:g} s, measured {manifest.duration_s:g} s, "
+        f"drain up to {manifest.drain_s:g} s, ended at {manifest.ended_s:.1f} s",
+        "Client timeout": "none" if manifest.timeout_s is None else f"{manifest.timeout_s:g} s",
+        "In flight": f"mean {number(round(summary.in_flight_mean, 1))}, "
+        f"at most {number(summary.in_flight_max)} (weighted by time)",
+        "Generator": f"{manifest.processes} processes",
+        "Command": " ".join(manifest.argv),
+        "Machine": ", ".join(f"{name} {value}" for name, value in manifest.machine.items()),
+        "Versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+        "Incidents": "; ".join(f"{i.kind} {i.what} {i.start_s:g}–{i.end_s:g} s" for i in manifest.incidents),
+        "Labels": ", ".join(f"{name}={value}" for name, value in manifest.labels.items()),
+    }
+    rows = tuple((Cell(name), Cell(value)) for name, value in pairs.items() if value)
+    return Table(("Fact", "Value"), rows, 2)

@@ -1,0 +1,69 @@
+"""Puts a run's numbers, gates and verdict into one value that every renderer reads."""
+
+from __future__ import annotations
+
+from reports import health, tables, validity
+from reports.curves import InFlight, curves
+from reports.frame import Run
+from reports.gates import judge_gates, judge_run
+from reports.ledger import balance
+from reports.manifest import Gate
+from reports.measured import Measured
+from reports.metrics import METRICS
+from reports.values import SUMMARY_VERSION, Ledger, Result, Summary
+
+
+def summarise(run: Run, gates: tuple[Gate, ...]) -> Summary:
+    """Compute everything about a run, judged by `gates`."""
+    measured = Measured.of(run)
+    ledger = balance(run)
+    workers = health.workers(measured, run.health)
+    checks = validity.checks(measured, ledger, workers)
+    valid = not any(check.result is Result.INVALID for check in checks)
+    judged = judge_gates(measured, gates, valid=valid)
+    flight = InFlight.of(run)
+    return Summary(
+        schema_version=SUMMARY_VERSION,
+        verdict=judge_run(checks, judged),
+        gates=judged,
+        checks=checks,
+        metrics={name: metric.estimate(measured, gates) for name, metric in METRICS.items()},
+        ledger=ledger,
+        latency=tables.latency(measured),
+        errors=tables.errors(measured),
+        routes=tables.by_route(measured),
+        kinds=tables.by_kind(measured),
+        ways=tables.by_way(measured),
+        in_flight_mean=flight.mean(*measured.window_s),
+        in_flight_max=flight.highest(*measured.window_s),
+        health=workers,
+        residuals=tables.residuals(measured),
+        slowest=tables.slowest(measured),
+        incidents=run.manifest.incidents,
+        notes=tuple(_notes(measured, ledger)),
+        window_s=measured.window_s,
+        curves=curves(run, measured),
+        manifest=run.manifest,
+    )
+
+
+def _notes(measured: Measured, ledger: Ledger) -> list[str]:
+    notes = []
+    scheduled = measured.observed["scheduled"]
+    if scheduled.censored:
+        notes.append(
+            f"{scheduled.censored:,} requests timed out, were cut off or never sent: latencies are "
+            "Kaplan-Meier percentiles over them too, and gates use those."
+        )
+    provoked = int(measured.frame["expected"].notna().sum())
+    if provoked:
+        notes.append(
+            f"{provoked:,} tries provoked an error on purpose; unexpected_rate does not count those that got it."
+        )
+    if ledger.retried_calls:
+        notes.append(f"{ledger.retried_calls:,} calls were retried; the ledger counts every try.")
+    if measured.manifest.time_scale != 1:
+        notes.append(f"The mock ran at time scale {measured.manifest.time_scale:g}: its latencies are scaled.")
+    if measured.manifest.load.kind == "closed":
+        notes.append("Closed load: users wait for their answers, so a slow gateway is asked less often.")
+    return notes

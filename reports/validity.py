@@ -1,0 +1,125 @@
+"""The conditions under which a measurement may be believed at all; one broken makes the run INVALID."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reports.measured import Measured
+from reports.sample import Outcome
+from reports.stats import Floats, rank
+from reports.values import Check, Ledger, Result, WorkerHealth
+
+_HOT_S = 5.0
+_LAG_MS = 50.0
+_FLOOR_MS = 10.0
+_DISPATCH_SHARE = 0.10
+_LATENESS_SHARE = 0.05
+
+
+def checks(measured: Measured, ledger: Ledger, health: tuple[WorkerHealth, ...]) -> tuple[Check, ...]:
+    """Every check, in the order a reader should look at them."""
+    return (
+        _balance(ledger),
+        _lost(measured, ledger),
+        _sent(measured),
+        _finished(measured),
+        _order(measured),
+        _dispatch(measured),
+        _cpu(health),
+        _lag(health),
+        _mock(measured),
+    )
+
+
+def _check(name: str, good: bool, said: str, rule: str) -> Check:
+    return Check(name=name, result=Result.PASS if good else Result.INVALID, said=said, rule=rule)
+
+
+def _balance(ledger: Ledger) -> Check:
+    said = "; ".join(ledger.problems) or f"{ledger.total:,} tries of {ledger.calls:,} calls, all accounted for"
+    return _check("ledger", not ledger.problems, said, "every planned call is recorded, each try once")
+
+
+def _lost(measured: Measured, ledger: Ledger) -> Check:
+    lost = next(row.total for row in ledger.rows if row.outcome is Outcome.LOST)
+    died = [worker.worker for worker in measured.manifest.workers if worker.lost]
+    said = f"{lost:,} requests lost" + (f"; workers that died: {', '.join(died)}" if died else "")
+    return _check("nothing lost", not lost and not died, said, "no worker dies with its requests")
+
+
+def _sent(measured: Measured) -> Check:
+    sent = int(measured.frame["sent_s"].notna().sum())
+    return _check("requests sent", sent > 0, f"{sent:,} sent in the measure phase", "at least one was sent")
+
+
+def _finished(measured: Measured) -> Check:
+    manifest = measured.manifest
+    said = f"it ran for {manifest.ended_s:.0f} s" + (", then was interrupted" if manifest.interrupted else "")
+    return _check("run completed", not manifest.interrupted, said, "the run was not interrupted")
+
+
+def _order(measured: Measured) -> Check:
+    moments = [measured.column(name) for name in ("sent_s", "first_byte_s", "end_s")]
+    pairs = [(moments[0], moments[1]), (moments[0], moments[2]), (moments[1], moments[2])]
+    wrong = int(np.count_nonzero(np.logical_or.reduce([late < early for early, late in pairs])))
+    unended = int(np.count_nonzero(measured.ok & np.isnan(measured.service_ms)))
+    said = f"{wrong:,} tries end before they begin, {unended:,} ok ones have no time"
+    return _check("clock", not wrong and not unended, said, "sent, first byte and end in this order")
+
+
+def _p99(values: Floats) -> float | None:
+    known = np.sort(values[~np.isnan(values)])
+    return float(known[rank(len(known), 0.99) - 1]) if len(known) else None
+
+
+def _median(values: Floats) -> float:
+    known = np.sort(values[~np.isnan(values)])
+    return float(known[rank(len(known), 0.5) - 1]) if len(known) else 0.0
+
+
+def _dispatch(measured: Measured) -> Check:
+    rule = "dispatch delay p99 at most 10 ms or 10 % of the service median, whichever is more"
+    late = _p99(measured.dispatch_ms)
+    if late is None:
+        return Check(name="dispatch delay", result=Result.UNKNOWN, said="nothing was sent", rule=rule)
+    limit = max(_FLOOR_MS, _DISPATCH_SHARE * _median(measured.service_ms[measured.ok]))
+    said = f"p99 {late:,.1f} ms, limit {limit:,.1f} ms"
+    return _check("dispatch delay", late <= limit, said, rule)
+
+
+def _cpu(health: tuple[WorkerHealth, ...]) -> Check:
+    rule = "no worker above 90 % of a core for 5 s"
+    known = [(row.hot_s, row.cpu_max, row.worker) for row in health if row.cpu_max is not None]
+    if not known:
+        return _unrecorded("generator CPU", rule)
+    hot, _, worker = max(known)
+    said = f"highest reading {max(cpu for _, cpu, _ in known):.0f} %"
+    if hot > 0:
+        said += f"; worker {worker} stayed above 90 % for {hot:.1f} s"
+    return _check("generator CPU", hot < _HOT_S, said, rule)
+
+
+def _lag(health: tuple[WorkerHealth, ...]) -> Check:
+    rule = "event hub lag p99 at most 50 ms"
+    known = [(row.lag_p99_ms, row.worker) for row in health if row.lag_p99_ms is not None]
+    if not known:
+        return _unrecorded("generator lag", rule)
+    lag, worker = max(known)
+    return _check("generator lag", lag <= _LAG_MS, f"p99 {lag:,.1f} ms in worker {worker}", rule)
+
+
+def _unrecorded(name: str, rule: str) -> Check:
+    said = "not recorded, so a saturated generator cannot be ruled out"
+    return Check(name=name, result=Result.UNKNOWN, said=said, rule=rule)
+
+
+def _mock(measured: Measured) -> Check:
+    name = "mock lateness"
+    rule = "the mock's overhead p99 at most 10 ms or 5 % of the planned median, whichever is more"
+    if measured.manifest.target_kind != "mock":
+        return Check(name=name, result=Result.NOT_APPLICABLE, said="the target is not the mock", rule=rule)
+    late = _p99(measured.column("overhead_ms"))
+    if late is None:
+        return Check(name=name, result=Result.UNKNOWN, said="no answer said what it had planned", rule=rule)
+    limit = max(_FLOOR_MS, _LATENESS_SHARE * _median(measured.column("planned_ms")))
+    return _check(name, late <= limit, f"p99 {late:,.1f} ms, limit {limit:,.1f} ms", rule)

@@ -1,0 +1,182 @@
+"""Builders of synthetic run directories, and a real browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from selenium import webdriver
+
+from reports.sample import HEALTH, HEALTH_SCHEMA, MANIFEST, SAMPLE_SCHEMA, SAMPLES
+
+ROUTES = ("openai/gpt-4.1-mini", "anthropic/claude-haiku-4-5", "google/gemini-2.5-flash")
+
+
+class RunBuilder:
+    """A healthy run of `n` calls, 20 a second, that a test then spoils before writing it."""
+
+    def __init__(self, directory: Path, n: int = 1000, *, rate: float = 20.0, warmup_s: float = 5.0) -> None:
+        self.directory = directory
+        self.manifest = _manifest(n, rate, warmup_s)
+        self.samples = _samples(n, rate, warmup_s)
+        self.health: pd.DataFrame | None = _health(self.manifest["ended_s"])
+
+    def set(self, rows: Any, **columns: Any) -> RunBuilder:
+        """Overwrite cells of the given rows (labels, slice or mask)."""
+        for name, value in columns.items():
+            self.samples.loc[rows, name] = value
+        return self
+
+    def fail(self, rows: Any, outcome: str, *, status: int | None = None, code: str | None = None) -> RunBuilder:
+        """Make rows failures: nothing that only a good answer has remains."""
+        self.set(rows, outcome=outcome, status=status, error_code=code)
+        empty = ["provider", "model", "completion_tokens", "prompt_tokens", "chunks", "max_gap_s", "planned_ms"]
+        self.set(rows, **dict.fromkeys(empty))
+        if outcome == "cut_off":
+            self.set(rows, end_s=None)
+        if outcome == "never_sent":
+            self.set(rows, sent_s=None, end_s=None, first_byte_s=None, overhead_ms=None)
+        return self
+
+    def gates(self, *gates: dict[str, Any]) -> RunBuilder:
+        """Replace the gates of the manifest."""
+        self.manifest["gates"] = list(gates)
+        return self
+
+    def write(self) -> Path:
+        """Write the run directory and return it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / MANIFEST).write_text(json.dumps(self.manifest), encoding="utf-8")
+        table = pa.Table.from_pandas(self.samples, preserve_index=False)
+        pq.write_table(
+            table.select(SAMPLE_SCHEMA.names).cast(SAMPLE_SCHEMA).replace_schema_metadata(SAMPLE_SCHEMA.metadata),
+            self.directory / SAMPLES,
+        )
+        if self.health is not None:
+            rows = pa.Table.from_pandas(self.health, preserve_index=False)
+            pq.write_table(
+                rows.cast(HEALTH_SCHEMA).replace_schema_metadata(HEALTH_SCHEMA.metadata), self.directory / HEALTH
+            )
+        return self.directory
+
+
+def _samples(n: int, rate: float, warmup_s: float) -> pd.DataFrame:
+    dice = np.random.default_rng(7)
+    planned = np.arange(n) / rate
+    sent = planned + dice.uniform(0.0002, 0.002, n)
+    stream = dice.random(n) < 0.4
+    first_ms = 120 + 300 * np.exp(0.4 * dice.standard_normal(n))
+    tokens = dice.integers(20, 200, n)
+    planned_ms = first_ms + tokens * 5.0
+    seen = planned_ms + dice.uniform(0.5, 3.0, n)
+    route = dice.choice(len(ROUTES), n, p=(0.6, 0.3, 0.1))
+    names = np.array([name.split("/") for name in ROUTES])[route]
+    kinds = np.where(dice.random(n) < 0.5, "chat-en", "chat-zh")
+    return pd.DataFrame(
+        {
+            "scenario": "steady",
+            "phase": np.where(planned < warmup_s, "warmup", "measure"),
+            "call_id": np.arange(n),
+            "try": 0,
+            "kind": kinds.astype(object),
+            "planned_s": planned,
+            "sent_s": sent,
+            "first_byte_s": sent + np.where(stream, first_ms, seen - 0.2) / 1e3,
+            "end_s": sent + seen / 1e3,
+            "outcome": "ok",
+            "status": pd.Series(200, index=range(n), dtype="Int64"),
+            "error_code": pd.Series(None, index=range(n), dtype="object"),
+            "provider": pd.Series(names[:, 0], dtype="object"),
+            "model": pd.Series(names[:, 1], dtype="object"),
+            "attempts": 1,
+            "prompt_tokens": pd.Series(dice.integers(50, 900, n), dtype="Int64"),
+            "completion_tokens": pd.Series(tokens, dtype="Int64"),
+            "stream": stream,
+            "chunks": pd.Series(tokens, dtype="Int64").where(pd.Series(stream)),
+            "max_gap_s": np.where(stream, 0.02, np.nan),
+            "planned_ms": planned_ms,
+            "planned_first_ms": first_ms - 0.5,
+            "overhead_ms": dice.uniform(0.05, 0.9, n),
+            "wasted_ms": 0.0,
+            "request_id": [f"req_{at:07x}" for at in range(n)],
+            "worker": np.where(np.arange(n) % 2, "w1", "w0"),
+            "expected": pd.Series(None, index=range(n), dtype="object"),
+        }
+    )
+
+
+def _health(ended_s: float) -> pd.DataFrame:
+    at = np.arange(1.0, max(ended_s, 2.0))
+    dice = np.random.default_rng(3)
+    rows = {"at_s": at, "cpu_percent": 20 + dice.uniform(0, 9, len(at)), "hub_lag_ms": dice.uniform(0, 4, len(at))}
+    return pd.concat([pd.DataFrame({"worker": name, **rows}) for name in ("w0", "w1")], ignore_index=True)
+
+
+def _manifest(n: int, rate: float, warmup_s: float) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "run_id": "20250102T030405Z-steady",
+        "scenario": "steady",
+        "description": "an even stream of mixed calls",
+        "world": "realistic",
+        "seed": 0,
+        "target": "http://127.0.0.1:8080",
+        "target_kind": "mock",
+        "api_key": "…ited",
+        "load": {"kind": "open", "rate_per_s": rate, "arrivals": "poisson"},
+        "warmup_s": warmup_s,
+        "duration_s": n / rate - warmup_s,
+        "drain_s": 60.0,
+        "started_at": "2025-01-02T03:04:05Z",
+        "ended_s": n / rate + 3.0,
+        "interrupted": False,
+        "planned_calls": n,
+        "processes": 2,
+        "time_scale": 1.0,
+        "workers": [{"worker": "w0", "pid": 11, "lost": False}, {"worker": "w1", "pid": 12, "lost": False}],
+        "labels": {"team": "blue"},
+        "gates": [
+            {"metric": "scheduled_p95_ms", "max": 5000, "why": "a customer waits no longer"},
+            {"metric": "error_rate", "max": 0.05},
+            {"metric": "count_500", "max": 0},
+        ],
+        "argv": ["load-test", "run", "steady"],
+        "versions": {"locust": "2.47.0", "python": "3.11.9"},
+        "machine": {"python": "3.11.9", "platform": "Linux", "cpus": 2, "memory_gb": 8.0},
+        "incidents": [{"kind": "brownout", "what": "openai", "start_s": 20.0, "end_s": 25.0}],
+        "timeout_s": 120.0,
+    }
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., RunBuilder]:
+    """Start building a run directory in a fresh folder."""
+
+    def make(n: int = 1000, name: str = "run", **options: float) -> RunBuilder:
+        return RunBuilder(tmp_path / name, n, **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[webdriver.Chrome]:
+    """Headless Chromium that records what it fetches and what its console says."""
+    program, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.fail("this test needs a browser: apt-get install chromium chromium-driver", pytrace=False)
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for switch in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
