@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from scenarios.catalog import CATALOG, Scenario
-from scenarios.options import UsageProblem, known_scenario, parser
+from scenarios.catalog import CATALOG, Gate, Scenario
+from scenarios.options import UsageError, known_scenario, parser
 
 _LOAD_PACKAGES: Final = ("locust", "numpy", "psutil", "pyarrow")
 
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         args = parser().parse_args(words)
         return _dispatch(args, words)
-    except UsageProblem as problem:
+    except UsageError as problem:
         print(f"load-test: {problem}", file=sys.stderr)
         return 2
 
@@ -37,7 +37,7 @@ def _dispatch(args: argparse.Namespace, words: list[str]) -> int:
             return 0
     missing = [name for name in _LOAD_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise UsageProblem('driving load needs more packages: `pip install "apiflowx-harness[load]"`')
+        raise UsageError('driving load needs more packages: `pip install "apiflowx-harness[load]"`')
     # Arrow and numpy cost seconds on a cold machine; listing scenarios must not pay for them.
     runner = importlib.import_module("scenarios.run")
     if args.command == "recover":
@@ -59,28 +59,15 @@ def _as_json() -> str:
 
 
 def _as_text(scenario: Scenario) -> str:
-    gates = [
-        "\n".join(
-            [
-                "[[gate]]",
-                *(
-                    f"{name} = {_toml(value)}"
-                    for name, value in msgspec.structs.asdict(gate).items()
-                    if value not in (None, "")
-                ),
-            ]
-        )
-        for gate in scenario.gates
-    ]
-    facts = [
-        f"# {scenario.name}: {scenario.description}",
-        f"# load {scenario.load}; warm-up {scenario.warmup_s:g} s; duration {scenario.duration_s:g} s; world {scenario.world}",
-    ]
-    return "\n\n".join(["\n".join(facts), *gates])
+    timing = f"warm-up {scenario.warmup_s:g} s; duration {scenario.duration_s:g} s; world {scenario.world}"
+    head = f"# {scenario.name}: {scenario.description}\n# load: {scenario.load}; {timing}"
+    return "\n\n".join([head, *map(_gate_table, scenario.gates)])
 
 
-def _toml(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+def _gate_table(gate: Gate) -> str:
+    """A gate as TOML, whose strings and numbers look as in JSON."""
+    lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in msgspec.to_builtins(gate).items()]
+    return "\n".join(["[[gate]]", *lines])
 
 
 if __name__ == "__main__":

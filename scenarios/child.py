@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 import gevent
 from locust.env import Environment
 
+from scenarios.hooks import on, runner_of
 from scenarios.plan import Origin, Plan, load_origin, load_plan
 from scenarios.recorder import ready_path
 from scenarios.users import GatewayUser, Session
@@ -25,7 +27,7 @@ def attach(environment: Environment, folder: Path, worker: int) -> None:
 
     def done(session: Session) -> None:
         environment.process_exit_code = WRONG_KEY_EXIT if session.wrong_key else 0
-        environment.runner.quit()
+        runner_of(environment).quit()
 
     session = Session(
         plan,
@@ -45,8 +47,8 @@ def attach(environment: Environment, folder: Path, worker: int) -> None:
     def stopped(**_: object) -> None:
         session.finish()
 
-    environment.events.test_start.add_listener(started)
-    environment.events.test_stop.add_listener(stopped)
+    on(environment.events.test_start, started)
+    on(environment.events.test_stop, stopped)
     gevent.spawn(_watch_owner, plan, environment)
 
 
@@ -60,9 +62,8 @@ def _watch_owner(plan: Plan, environment: Environment) -> None:
     """End when `run` has died: nobody would stop this worker, or the run's own mock."""
     while os.getppid() == plan.owner_pid:
         gevent.sleep(_OWNER_POLL_S)
-    environment.runner.quit()
+    runner_of(environment).quit()
     if plan.mock_pid is not None:
-        try:
+        # Another worker may have been quicker.
+        with contextlib.suppress(ProcessLookupError):
             os.kill(plan.mock_pid, signal.SIGTERM)
-        except ProcessLookupError:
-            pass  # another worker was quicker

@@ -66,10 +66,10 @@ def server_timing(header: str | None) -> Timing:
         parameters = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(metric[2])}
         found.setdefault(metric[1].lower(), parameters)
     attempts = _number(found.get("attempts", {}).get("desc"))
-    return Timing(
-        *(_number(found.get(name, {}).get("dur")) for name in ("planned", "first", "overhead", "wasted")),
-        attempts=None if attempts is None else int(attempts),
+    planned, first, overhead, wasted = (
+        _number(found.get(name, {}).get("dur")) for name in ("planned", "first", "overhead", "wasted")
     )
+    return Timing(planned, first, overhead, wasted, None if attempts is None else int(attempts))
 
 
 def retry_after(header: str | None) -> float | None:

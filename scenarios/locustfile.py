@@ -14,18 +14,21 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
 from scenarios import child, plain
+from scenarios.hooks import on
 from scenarios.users import GatewayUser as GatewayUser
 
 
-@events.init_command_line_parser.add_listener
 def _options(parser: LocustArgumentParser) -> None:
     plain.add_options(parser)
 
 
-@events.init.add_listener
 def _init(environment: Environment, **_: object) -> None:
     folder = os.environ.get("LOAD_TEST_PARTS")
     if folder:
         child.attach(environment, Path(folder), int(os.environ["LOAD_TEST_WORKER"]))
     else:
         plain.attach(environment)
+
+
+on(events.init_command_line_parser, _options)
+on(events.init, _init)

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reports.sample import HEALTH, HEALTH_SCHEMA, SAMPLE_SCHEMA, SAMPLES, Outcome, Phase
+from scenarios.arrivals import Times
 from scenarios.manifest import WorkerFate, write_manifest
-from scenarios.plan import Plan, call_of, load_origin, load_plan, script_of, times_of
+from scenarios.plan import Plan, begun_by_plan, load_origin, load_plan, script_of, times_of
 from scenarios.recorder import PARTS, Beat, Begun, Ended, Record, part_owner, part_path, read_notes, unsent
 
 _BATCH: Final = 50_000
@@ -63,28 +64,31 @@ class _Part:
                     self.ended = note
                     self.last_s = max(self.last_s, note.at_s)
 
-    def missing(self, plan: Plan) -> Iterator[Record]:
-        """A ``lost`` row for each try this worker planned or began, and did not record."""
-        expected = {**_foreseen(plan, self.worker, self.last_s), **self._begun}
-        for key in sorted(expected.keys() - self.recorded):
-            found = expected[key]
-            yield unsent(found if found is not None else _begun_by_plan(plan, key[0]), Outcome.LOST)
+    def missing(self, foreseen: dict[int, Begun]) -> Iterator[Record]:
+        """A row for each try this worker planned or began, and did not record.
+
+        ``foreseen`` are its calls by number, in the order of the plan. A worker that ended knows how many of
+        them it had handed on: the rest was never sent. All else is lost.
+        """
+        kept = self.ended.dispatched if self.ended is not None else len(foreseen)
+        for index, note in enumerate(foreseen.values()):
+            if (note.call_id, 0) not in self.recorded and (note.call_id, 0) not in self._begun:
+                yield unsent(note, Outcome.LOST if index < kept else Outcome.NEVER_SENT)
+        for key in sorted(self._begun.keys() - self.recorded):
+            yield unsent(self._begun[key], Outcome.LOST)
 
 
-def _foreseen(plan: Plan, worker: int, last_s: float) -> dict[tuple[int, int], Begun | None]:
-    """First tries the plan itself gives to a worker; ``None`` stands for one that can be worked out later."""
-    if plan.load.kind == "open":
-        return {(i, 0): None for i in range(worker, len(times_of(plan)), plan.processes)}
-    if plan.load.kind == "script" and worker == 0:
+def _foreseen(plan: Plan, times: Times, worker: int, last_s: float) -> dict[int, Begun]:
+    """The first tries the plan itself gives to a worker; none in a closed load."""
+    if plan.load.kind == "script":
         return {
-            (i, 0): Begun(i, 0, call.kind, last_s, call.stream, call.expected) for i, call in enumerate(script_of(plan))
+            index: Begun(index, 0, call.kind, last_s, call.stream, call.expected)
+            for index, call in enumerate(script_of(plan) if worker == 0 else ())
         }
-    return {}
-
-
-def _begun_by_plan(plan: Plan, call_id: int) -> Begun:
-    call = call_of(plan, call_id)
-    return Begun(call_id, 0, call.kind, float(times_of(plan)[call_id]), call.stream, call.expected)
+    return {
+        call_id: begun_by_plan(plan, call_id, float(times[call_id]))
+        for call_id in range(worker, len(times), plan.processes)
+    }
 
 
 def merge(run_dir: Path, *, interrupted: bool, ended_s: float | None = None) -> Merged:
@@ -126,9 +130,9 @@ def _parts(plan: Plan, folder: Path) -> list[_Part]:
 
 
 def _sample_batches(plan: Plan, parts: Iterable[_Part], tally: Merged) -> Iterator[dict[str, list[Any]]]:
+    times = times_of(plan)
     for part in parts:
-        for row_source in (part.records, lambda part=part: part.missing(plan)):
-            rows = row_source()
+        for rows in (part.records(), _missing(plan, times, part)):
             while batch := list(islice(rows, _BATCH)):
                 for row in batch:
                     part.recorded.add((row.call_id, row.attempt))
@@ -137,6 +141,11 @@ def _sample_batches(plan: Plan, parts: Iterable[_Part], tally: Merged) -> Iterat
                     tally.denied += unexpected and row.status == 401
                 tally.rows += len(batch)
                 yield _sample_columns(plan, f"w{part.worker}", batch)
+
+
+def _missing(plan: Plan, times: Times, part: _Part) -> Iterator[Record]:
+    # A generator, so that it looks at the part only after its records have been read.
+    yield from part.missing(_foreseen(plan, times, part.worker, part.last_s))
 
 
 def _sample_columns(plan: Plan, worker: str, rows: list[Record]) -> dict[str, list[Any]]:

@@ -19,7 +19,7 @@ DEFAULT_IN_FLIGHT: Final = 2_000
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class UsageProblem(Exception):
+class UsageError(Exception):
     """The caller's mistake; the text is the one line they get."""
 
 
@@ -91,7 +91,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; the usage is in ``--help``."""
 
     def error(self, message: str) -> None:  # type: ignore[override]  # always raises, as the original exits
-        raise UsageProblem(f"{message}; see `{self.prog} --help`")
+        raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -183,11 +183,11 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 
 
 def known_scenario(name: str) -> str:
-    """``name`` if the catalogue has it; else `UsageProblem` with the nearest and all names."""
+    """``name`` if the catalogue has it; else `UsageError` with the nearest and all names."""
     if name in CATALOG:
         return name
     import difflib
 
     near = difflib.get_close_matches(name, CATALOG, n=1, cutoff=0.5)
     guess = f"; did you mean {near[0]}?" if near else ""
-    raise UsageProblem(f"unknown scenario {name!r}{guess} Scenarios: {', '.join(CATALOG)}")
+    raise UsageError(f"unknown scenario {name!r}{guess} Scenarios: {', '.join(CATALOG)}")

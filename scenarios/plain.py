@@ -21,6 +21,7 @@ from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
 from scenarios.catalog import CATALOG, Load
+from scenarios.hooks import on, runner_of
 from scenarios.merge import merge
 from scenarios.options import API_KEY_VARIABLE, DEFAULT_IN_FLIGHT, positive, seconds, seed, span
 from scenarios.plan import ORIGIN, PLAN, Origin, Plan, save
@@ -80,7 +81,7 @@ def _plan_from_options(environment: Environment, processes: int) -> Plan:
     if options.rate is not None:
         load = Load("open", rate_per_s=options.rate)
     elif load.kind == "open":
-        load = Load("closed", users=environment.runner.target_user_count or options.num_users or 1)
+        load = Load("closed", users=runner_of(environment).target_user_count or options.num_users or 1)
     duration_s = options.duration
     if duration_s is None and load.kind != "closed":
         duration_s = scenario.duration_s
@@ -122,8 +123,8 @@ class _Planner:
         self._remote = False
         if self._master:
             runner.register_message(_DONE_MESSAGE, self._worker_done)
-        environment.events.test_start.add_listener(self._started)
-        environment.events.test_stop.add_listener(self._stopped)
+        on(environment.events.test_start, self._started)
+        on(environment.events.test_stop, self._stopped)
 
     def _started(self, **_: object) -> None:
         options: Any = self._environment.parsed_options
@@ -209,8 +210,8 @@ class _Worker:
         self._session: Session | None = None
         runner.register_message(_PLAN_MESSAGE, self._ordered)
         runner.register_message(_STOP_MESSAGE, self._stopped)
-        environment.events.test_start.add_listener(self._started)
-        environment.events.test_stop.add_listener(self._stopped)
+        on(environment.events.test_start, self._started)
+        on(environment.events.test_stop, self._stopped)
 
     def _ordered(self, msg: Any, **_: object) -> None:
         self._order = msgspec.convert(msg.data, Order)

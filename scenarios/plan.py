@@ -9,7 +9,8 @@ import msgspec
 
 from scenarios.arrivals import Times, planned_times
 from scenarios.catalog import CATALOG, Gate, Load, Scenario, script_calls
-from scenarios.workload import Call, mixed_call
+from scenarios.recorder import Begun
+from scenarios.workload import Call, mixed_call, mixed_kind
 
 PLAN: Final = "plan.json"
 ORIGIN: Final = "origin.json"
@@ -99,6 +100,12 @@ def script_of(plan: Plan) -> tuple[Call, ...]:
 def call_of(plan: Plan, call_id: int) -> Call:
     """Call number ``call_id`` of a mixed scenario."""
     return mixed_call(scenario_of(plan).mix, plan.seed, call_id)
+
+
+def begun_by_plan(plan: Plan, call_id: int, planned_s: float) -> Begun:
+    """What is known of planned call ``call_id`` without making it."""
+    kind, stream = mixed_kind(scenario_of(plan).mix, plan.seed, call_id)
+    return Begun(call_id, 0, kind, planned_s, stream, None)
 
 
 def window_s(plan: Plan) -> float:

@@ -13,7 +13,7 @@ import msgspec
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
 from scenarios.catalog import CATALOG, Gate, Load, Scenario
-from scenarios.options import API_KEY_VARIABLE, UsageProblem
+from scenarios.options import API_KEY_VARIABLE, UsageError
 from scenarios.plan import Plan
 
 MOST_ARRIVALS: Final = 20_000_000
@@ -24,47 +24,52 @@ class _GatesFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_gates(path: Path) -> tuple[Gate, ...]:
-    """The ``[[gate]]`` tables of a TOML file; raises `UsageProblem`. The report knows the metrics' names."""
+    """The ``[[gate]]`` tables of a TOML file; raises `UsageError`. The report knows the metrics' names."""
     try:
         gates = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _GatesFile).gate
     except OSError as error:
-        raise UsageProblem(f"--gates {path}: {error.strerror}") from None
+        raise UsageError(f"--gates {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"--gates {path}: not TOML: {error}") from None
+        raise UsageError(f"--gates {path}: not TOML: {error}") from None
     except msgspec.ValidationError as error:
-        raise UsageProblem(f"--gates {path}: {error}; a [[gate]] has metric, max or min, and maybe why") from None
+        raise UsageError(f"--gates {path}: {error}; a [[gate]] has metric, max or min, and maybe why") from None
     for gate in gates:
         if (gate.max is None) == (gate.min is None):
-            raise UsageProblem(f"--gates {path}: gate on {gate.metric!r} must have exactly one of max and min")
+            raise UsageError(f"--gates {path}: gate on {gate.metric!r} must have exactly one of max and min")
     return gates
 
 
 def check(args: argparse.Namespace) -> None:
-    """Raise `UsageProblem` for options that contradict each other or the scenario."""
-    if args.rate is not None and args.users is not None:
-        raise UsageProblem("--rate is an open load and --users a closed one; give one of them")
-    if args.target is None:
-        if args.target_is_mock:
-            raise UsageProblem("--target-is-mock needs --target; the run's own mock is known to be one")
-    else:
-        for option, value in (("--world", args.world), ("--time-scale", args.time_scale)):
-            if value is not None:
-                raise UsageProblem(f"{option} is for the run's own mock; with --target the target decides")
-        if not args.api_key:
-            raise UsageProblem(f"--target needs a key: set ${API_KEY_VARIABLE} or give --api-key")
-    if args.api_key and not (args.api_key.isascii() and args.api_key.isprintable() and " " not in args.api_key):
-        raise UsageProblem("the API key holds characters that cannot stand in a header")
-    if args.users is not None:
-        for option, value in (("--arrivals", args.arrivals), ("--burstiness", args.burstiness)):
-            if value is not None:
-                raise UsageProblem(f"{option} is for an open load; with --users each waits for its answer")
-        if args.users < args.processes:
-            raise UsageProblem(f"--processes {args.processes} is more than --users {args.users}")
+    """Raise `UsageError` for options that contradict each other or the scenario."""
+    _check_target(args)
     scenario = CATALOG[args.scenario]
+    if args.rate is not None and args.users is not None:
+        raise UsageError("--rate is an open load and --users a closed one; give one of them")
     if scenario.load.kind == "script":
         _check_script(args)
+    elif args.users is not None:
+        for option, value in (("--arrivals", args.arrivals), ("--burstiness", args.burstiness)):
+            if value is not None:
+                raise UsageError(f"{option} is for an open load; with --users each waits for its answer")
+        if args.users < args.processes:
+            raise UsageError(f"--processes {args.processes} is more than --users {args.users}")
     elif args.burstiness is not None and (args.arrivals or scenario.load.arrivals) != "gamma":
-        raise UsageProblem("--burstiness is for gamma gaps; add --arrivals gamma")
+        raise UsageError("--burstiness is for gamma gaps; add --arrivals gamma")
+
+
+def _check_target(args: argparse.Namespace) -> None:
+    key = args.api_key
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        raise UsageError("the API key holds characters that cannot stand in a header")
+    if args.target is None:
+        if args.target_is_mock:
+            raise UsageError("--target-is-mock needs --target; the run's own mock is known to be one")
+        return
+    for option, value in (("--world", args.world), ("--time-scale", args.time_scale)):
+        if value is not None:
+            raise UsageError(f"{option} is for the run's own mock; with --target the target decides")
+    if not key:
+        raise UsageError(f"--target needs a key: set ${API_KEY_VARIABLE} or give --api-key")
 
 
 def _check_script(args: argparse.Namespace) -> None:
@@ -78,7 +83,7 @@ def _check_script(args: argparse.Namespace) -> None:
     }
     for option, value in given.items():
         if value is not None:
-            raise UsageProblem(f"{args.scenario} is a script, one call after another; {option} means nothing to it")
+            raise UsageError(f"{args.scenario} is a script, one call after another; {option} means nothing to it")
 
 
 def load_of(args: argparse.Namespace, scenario: Scenario) -> Load:
@@ -100,28 +105,28 @@ def run_id(scenario: str, now: datetime) -> str:
 
 
 def claim(out: Path) -> None:
-    """Make the run directory; raises `UsageProblem` unless it is new or empty, and writable."""
+    """Make the run directory; raises `UsageError` unless it is new or empty, and writable."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
-            raise UsageProblem(f"--out {out}: not empty; name a new directory, so that no run is overwritten")
+            raise UsageError(f"--out {out}: not empty; name a new directory, so that no run is overwritten")
         probe = out / ".probe"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UsageProblem(f"--out {out}: cannot write there: {error.strerror}") from None
+        raise UsageError(f"--out {out}: cannot write there: {error.strerror}") from None
 
 
 def check_out(out: Path) -> None:
     """`claim`, without leaving anything: whether it could succeed, so far as can be told."""
     if out.exists():
         if not out.is_dir():
-            raise UsageProblem(f"--out {out}: not a directory")
+            raise UsageError(f"--out {out}: not a directory")
         if any(out.iterdir()):
-            raise UsageProblem(f"--out {out}: not empty; name a new directory, so that no run is overwritten")
+            raise UsageError(f"--out {out}: not empty; name a new directory, so that no run is overwritten")
     parent = next((folder for folder in (out, *out.absolute().parents) if folder.exists()), None)
     if parent is None or not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UsageProblem(f"--out {out}: cannot write there")
+        raise UsageError(f"--out {out}: cannot write there")
 
 
 def without_secrets(argv: list[str], key: str) -> tuple[str, ...]:
@@ -145,7 +150,7 @@ def plan_of(
     duration_s = scenario.duration_s if args.duration is None else args.duration
     warmup_s = scenario.warmup_s if args.warmup is None else args.warmup
     if load.kind == "open" and not 1 <= load.rate_per_s * duration_s <= MOST_ARRIVALS:
-        raise UsageProblem(
+        raise UsageError(
             f"--rate {load.rate_per_s:g} for {duration_s:g} s is {load.rate_per_s * duration_s:g} requests; "
             f"plan 1 to {MOST_ARRIVALS:,}"
         )

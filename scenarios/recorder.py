@@ -73,10 +73,13 @@ class Beat(msgspec.Struct, frozen=True, tag="beat", array_like=True):
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended", array_like=True):
-    """The worker is done; a part without this note is a dead worker's."""
+    """The worker is done; a part without this note is a dead worker's.
+
+    It handed on the first ``dispatched`` of its planned arrivals, or of the script's calls.
+    """
 
     at_s: float
-    interrupted: bool
+    dispatched: int
 
 
 Note: TypeAlias = Begun | Record | Beat | Ended
@@ -159,7 +162,7 @@ class Recorder:
         os.close(self._file)
 
 
-_decoder: Final = msgspec.json.Decoder(Note)
+_decoder: Final[msgspec.json.Decoder[Note]] = msgspec.json.Decoder(Note)
 
 
 def read_line(line: bytes) -> Note | None:

@@ -22,7 +22,7 @@ from mock_server.contract.accounts import LOAD_TEST_KEY
 from scenarios.catalog import CATALOG
 from scenarios.manifest import write_manifest
 from scenarios.merge import Merged, merge
-from scenarios.options import UsageProblem
+from scenarios.options import UsageError
 from scenarios.plan import ORIGIN, PLAN, Origin, Plan, load_plan, save, script_of, times_of, window_s
 from scenarios.prepare import check, check_out, claim, now_utc, plan_of, read_gates, run_id
 from scenarios.progress import Display
@@ -61,7 +61,7 @@ class Interrupts:
 
 
 def run(args: argparse.Namespace, argv: list[str]) -> int:
-    """Run a scenario to its verdict and return the exit code; raises `UsageProblem` before anything is sent."""
+    """Run a scenario to its verdict and return the exit code; raises `UsageError` before anything is sent."""
     check(args)
     gates = CATALOG[args.scenario].gates if args.gates is None else read_gates(args.gates)
     name = run_id(args.scenario, now_utc())
@@ -184,17 +184,17 @@ def _is_load_test(pid: int) -> bool:
 
 
 def recover(args: argparse.Namespace) -> int:
-    """Merge a killed run's parts and judge it; raises `UsageProblem` when there is nothing to merge."""
+    """Merge a killed run's parts and judge it; raises `UsageError` when there is nothing to merge."""
     folder = args.run_dir / PARTS
     try:
         plan = load_plan(folder)
     except FileNotFoundError:
-        raise UsageProblem(f"{args.run_dir}: nothing to recover; no unmerged parts are there") from None
+        raise UsageError(f"{args.run_dir}: nothing to recover; no unmerged parts are there") from None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"{args.run_dir}: its plan cannot be read: {error}") from None
+        raise UsageError(f"{args.run_dir}: its plan cannot be read: {error}") from None
     pids = [plan.owner_pid, *(part_owner(path)[1] for path in folder.glob("worker-*.jsonl"))]
     if any(_is_load_test(pid) for pid in pids):
-        raise UsageProblem(f"{args.run_dir}: the run is still going on; stop it first")
+        raise UsageError(f"{args.run_dir}: the run is still going on; stop it first")
     merged = merge(args.run_dir, interrupted=True)
     code = _after(plan, args.run_dir, merged, wrong_key=False)
     return judge(args.run_dir, inconclusive_ok=args.inconclusive_ok) if code is None else code

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
 
-from scenarios.options import UsageProblem
+from scenarios.options import UsageError
 
 _START_S: Final = 30.0
 _STOP_S: Final = 5.0
@@ -23,14 +23,14 @@ _READY: Final = "mock-server ready on "
 
 
 def probe(url: str) -> None:
-    """Raise `UsageProblem` unless something accepts TCP connections there; sends nothing."""
+    """Raise `UsageError` unless something accepts TCP connections there; sends nothing."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         socket.create_connection((parts.hostname, port), timeout=_PROBE_S).close()
     except OSError as error:
         why = error.strerror or str(error) or type(error).__name__
-        raise UsageProblem(f"cannot reach {url}: {why}; is the gateway running?") from None
+        raise UsageError(f"cannot reach {url}: {why}; is the gateway running?") from None
 
 
 def python_path() -> dict[str, str]:
@@ -48,14 +48,16 @@ class OwnMock:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         command = [sys.executable, "-m", "mock_server", "serve", "--port", "0"]
         command += ["--world", world, "--seed", str(seed), "--time-scale", str(time_scale)]
+        self._said, write_end = os.pipe()
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=write_end,
             stderr=self._log,
             env=python_path(),
             start_new_session=True,
         )
+        os.close(write_end)
         try:
             self.url = self._wait_until_ready()
         except BaseException:
@@ -73,23 +75,22 @@ class OwnMock:
         return self._process.poll() is None
 
     def _wait_until_ready(self) -> str:
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for as a pipe
         deadline = time.monotonic() + _START_S
         said = b""
         while not said.endswith(b"\n"):
             left = deadline - time.monotonic()
             if left <= 0:
-                raise UsageProblem(f"the mock was not ready within {_START_S:.0f} s")
-            if not select.select([self._process.stdout], [], [], min(left, 0.5))[0]:
+                raise UsageError(f"the mock was not ready within {_START_S:.0f} s")
+            if not select.select([self._said], [], [], min(left, 0.5))[0]:
                 continue
-            piece = os.read(self._process.stdout.fileno(), 4096)
+            piece = os.read(self._said, 4096)
             if not piece:
-                raise UsageProblem(f"the mock did not start: {self._last_words()}")
+                raise UsageError(f"the mock did not start: {self._last_words()}")
             said += piece
         for line in said.decode("utf-8", "replace").splitlines():
             if line.startswith(_READY):
                 return line.removeprefix(_READY).strip()
-        raise UsageProblem(f"the mock said {said!r} instead of where it is")
+        raise UsageError(f"the mock said {said!r} instead of where it is")
 
     def _last_words(self) -> str:
         self._process.wait(_STOP_S)
@@ -107,6 +108,6 @@ class OwnMock:
                 self._process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
                 continue
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._log.close()
+        if not self._log.closed:
+            self._log.close()
+            os.close(self._said)

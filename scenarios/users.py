@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -34,7 +34,7 @@ _SPREAD_S: Final = 1.0
 _FIRST_ANSWERS: Final = 20
 
 
-class Failure(Exception):
+class RequestError(Exception):
     """What Locust is told of a request that failed: a class of failure, never a message of its own."""
 
 
@@ -91,7 +91,9 @@ class Session:
         self._idle = Event()
         self._idle.set()
         self._done = self._failed = self._answers = self._denied = 0
-        self._finished = False
+        self._started = self._finished = False
+        # Moment and CPU time of the last beat.
+        self._beaten = (0.0, 0.0)
 
     def now(self) -> float:
         """Seconds on the run's clock."""
@@ -100,6 +102,8 @@ class Session:
     def start(self, origin: Origin) -> None:
         """Begin: ``origin`` is the run's zero on this machine's monotonic clock."""
         self._origin_s = origin.monotonic_s
+        self._started = True
+        self._beaten = self.now(), time.process_time()
         gc.collect()
         gc.freeze()
         gc.set_threshold(200_000, 50, 100)
@@ -227,7 +231,7 @@ class Session:
             name=note.kind,
             response_time=(end_s - sent_s) * 1000,
             response_length=length,
-            exception=None if good else Failure(f"{facts.outcome} {facts.error_code or ''}".strip()),
+            exception=None if good else RequestError(f"{facts.outcome} {facts.error_code or ''}".strip()),
             context={},
         )
         return Answer(facts.outcome, end_s, facts.error_code, facts.retry_after_s, begun=facts.status is not None)
@@ -245,39 +249,32 @@ class Session:
     # --- health and end ------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        """Four times a second: how busy this process was, and how late the hub woke this greenlet."""
-        last, cpu = self.now(), time.process_time()
+        """Four times a second: how late the hub woke this greenlet, and how busy the process was."""
         while True:
+            due_s = self.now() + _BEAT_S
             gevent.sleep(_BEAT_S)
-            now, cpu_now = self.now(), time.process_time()
-            lag_ms = max(now - last - _BEAT_S, 0.0) * 1000
-            percent = (cpu_now - cpu) / (now - last) * 100
-            last, cpu = now, cpu_now
-            self._recorder.write(Beat(now, percent, lag_ms, self._done, self._failed, len(self._unrecorded)))
+            self._write_beat(max(self.now() - due_s, 0.0))
+
+    def _write_beat(self, lag_s: float) -> None:
+        last_s, last_cpu = self._beaten
+        self._beaten = now_s, cpu = self.now(), time.process_time()
+        percent = (cpu - last_cpu) / max(now_s - last_s, 1e-9) * 100
+        self._recorder.write(Beat(now_s, percent, lag_s * 1000, self._done, self._failed, len(self._unrecorded)))
 
     def finish(self) -> None:
-        """End now, whatever is still going on: it is cut off, and what was not dispatched was never sent."""
+        """End now, whatever is still going on: it is cut off. The merge adds what was never sent."""
         if self._finished:
             return
         self._finished = True
+        if self._started:
+            self._write_beat(0.0)
         self._greenlets.kill(block=True)
         self._pool.kill(block=True)
         for note in self._unrecorded.values():
             self._recorder.write(unsent(note, Outcome.NEVER_SENT))
-        for note in self._undispatched():
-            self._recorder.write(unsent(note, Outcome.NEVER_SENT))
-        self._recorder.write(Ended(self.now(), interrupted=not self.complete))
+        self._recorder.write(Ended(self.now(), self._next))
         self._recorder.close()
         self._wire.close()
-
-    def _undispatched(self) -> Iterator[Begun]:
-        """What the plan still held when the run ended."""
-        for index in range(self._next, len(self._times)):
-            call_id = self.worker + index * self.plan.processes
-            planned_s = self._times[index]
-            yield begun(Ask(call_id, 0, planned_s, call_of(self.plan, call_id)), planned_s)
-        for call_id in range(self._next, len(self._script)):
-            yield begun(Ask(call_id, 0, self.now(), self._script[call_id]), self.now())
 
 
 class GatewayUser(User):

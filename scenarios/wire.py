@@ -26,11 +26,11 @@ _READ_BYTES: Final = 1 << 16
 Clock = Callable[[], float]
 
 
-class IncompleteBody(ConnectionError):
+class IncompleteBodyError(ConnectionError):
     """The connection closed before the answer's framing said so."""
 
 
-class NoAnswer(ConnectionError):
+class NoAnswerError(ConnectionError):
     """The connection closed before any byte of an answer."""
 
 
@@ -143,7 +143,7 @@ class Wire:
             if not piece:
                 if answer.ends_with_connection:
                     return False
-                raise IncompleteBody if received else NoAnswer
+                raise IncompleteBodyError if received else NoAnswerError
             received = True
             answer.parser.feed_data(piece)
         return bool(answer.parser.should_keep_alive())

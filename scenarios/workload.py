@@ -161,12 +161,21 @@ def chat(content: str, *, mode: str = "auto", stream: bool = False, system: str 
     return msgspec.json.encode(document)
 
 
+def _traits(mix: Mix, u: tuple[float, ...]) -> tuple[Task, Language, bool]:
+    return pick(mix.tasks, u[0]), "zh" if u[1] < mix.chinese else "en", u[2] < mix.streamed
+
+
+def mixed_kind(mix: Mix, seed: int, call_id: int) -> tuple[str, bool]:
+    """Kind of a call and whether it is streamed, without making its body."""
+    task, language, stream = _traits(mix, uniforms(seed, call_id, "workload"))
+    return f"{task}-{language}", stream
+
+
 def mixed_call(mix: Mix, seed: int, call_id: int) -> Call:
     """Call number ``call_id`` of a mixed traffic; equal arguments give equal bytes in any process."""
-    of_task, of_language, of_stream, of_mode, of_length, of_system, of_start, _ = uniforms(seed, call_id, "workload")
-    task = pick(mix.tasks, of_task)
-    language: Language = "zh" if of_language < mix.chinese else "en"
-    stream = of_stream < mix.streamed
+    u = uniforms(seed, call_id, "workload")
+    task, language, stream = _traits(mix, u)
+    of_mode, of_length, of_system, of_start = u[3:7]
     body = chat(
         text(task, language, prompt_tokens(task, of_length), of_start),
         mode=pick(mix.modes, of_mode),
