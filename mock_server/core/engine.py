@@ -6,6 +6,7 @@ ids remembered is bounded, the least recently used is forgotten.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Final
 
 from msgspec import UNSET
@@ -22,7 +23,7 @@ from mock_server.contract.tokens import PER_MESSAGE, PER_REPLY, estimate
 from mock_server.core.account import Account
 from mock_server.core.dice import Dice
 from mock_server.core.latency import GapTable
-from mock_server.core.provider import Demand, Planner, SimulatedModel
+from mock_server.core.provider import Demand, Planner
 from mock_server.core.routing import Candidate, candidates_of, rank, task_of
 from mock_server.core.scope import Scope
 from mock_server.core.session import Call, Session
@@ -107,7 +108,7 @@ class Engine:
 
     def _rank(self, strategy: Strategy, task: Task, needed: int) -> tuple[Candidate, ...] | Refusal:
         """The candidates for a call of ``needed`` tokens, best first, health aside."""
-        too_small = sum(window < needed for window in self._windows)
+        too_small = bisect_left(self._windows, needed)
         key = (strategy, task, too_small)
         ranking = self._rankings.get(key)
         if ranking is None:
@@ -140,8 +141,12 @@ def language_of(request: ChatRequest) -> Language:
     return "zh" if chinese > words else "en"
 
 
-def _healthy_first(scope: Scope, ranking: tuple[Candidate, ...], now: float) -> list[SimulatedModel]:
-    models = [scope.models[candidate.name] for candidate in ranking]
-    if scope.world.incidents or any(breaker.state(now) == "open" for breaker in scope.breakers.values()):
-        models.sort(key=lambda m: m.known_bad(now) or not scope.breakers[m.candidate.provider].allows(now))
-    return models
+def _healthy_first(scope: Scope, ranking: tuple[Candidate, ...], now: float) -> tuple[Candidate, ...]:
+    if not scope.ailing and not scope.world.incidents:
+        return ranking
+
+    def is_bad(candidate: Candidate) -> bool:
+        breaker = scope.breakers[candidate.provider]
+        return not breaker.allows(now) or scope.models[candidate.name].known_bad(now)
+
+    return tuple(sorted(ranking, key=is_bad))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
@@ -16,37 +15,45 @@ QUALITY_BAND: Final[dict[Mode, float]] = {"auto": 0.15, "balanced": 0.05}
 """How far below the best a model's quality may lie and still win by price (Azure publishes such bands)."""
 
 _READ_CHARS: Final = 2_000  # a task shows in the beginning of the last question
-_TASKS: Final[tuple[tuple[Task, re.Pattern[str]], ...]] = (
+
+# Words that tell a task, each looked for at the beginning of a word; Chinese ones anywhere.
+_SIGNS: Final[tuple[tuple[Task, tuple[str, ...], tuple[str, ...]], ...]] = (
     (
         "code",
-        re.compile(
-            r"```|\b(code|function|python|javascript|typescript|java|sql|regex|bug|compile|refactor|unit test)\b"
-            r"|代码|函数|编程|程序|脚本",
-            re.IGNORECASE,
-        ),
+        ("```", "code", "function", "python", "javascript", "typescript", "sql", "regex", "compile", "refactor"),
+        ("代码", "函数", "编程", "程序", "脚本"),
     ),
-    ("translation", re.compile(r"\b(translate|translation)\b|翻译|译成|译为", re.IGNORECASE)),
-    (
-        "extraction",
-        re.compile(r"\b(extract|classify|list all|parse|json|table of|entities)\b|提取|抽取|分类|列出", re.IGNORECASE),
-    ),
+    ("translation", ("translat",), ("翻译", "译成", "译为")),
+    ("extraction", ("extract", "classify", "list all", "parse", "json", "entities"), ("提取", "抽取", "分类", "列出")),
     (
         "reasoning",
-        re.compile(
-            r"\b(prove|proof|step by step|why|calculate|solve|reason|derive|puzzle|equation)\b"
-            r"|证明|推理|计算|为什么|求解",
-            re.IGNORECASE,
-        ),
+        ("prove", "proof", "step by step", "why ", "calculat", "solve", "derive", "puzzle", "equation"),
+        ("证明", "推理", "计算", "为什么", "求解"),
     ),
 )
+_ENGLISH: Final = tuple((task, tuple(f" {word}" for word in words)) for task, words, _ in _SIGNS)
+_CHINESE: Final = tuple((task, words) for task, _, words in _SIGNS)
 
 
 def task_of(request: ChatRequest) -> Task:
     """What kind of task the last user message asks for, told from its beginning."""
     for message in reversed(request.messages):
         if type(message) is UserMessage:
-            text = text_of(message)[:_READ_CHARS]
-            return next((task for task, pattern in _TASKS if pattern.search(text)), "chat")
+            return _task_in(text_of(message)[:_READ_CHARS])
+    return "chat"
+
+
+def _task_in(text: str) -> Task:
+    lower = " " + text.lower()
+    for task, words in _ENGLISH:
+        for word in words:
+            if word in lower:
+                return task
+    if not text.isascii():
+        for task, words in _CHINESE:
+            for word in words:
+                if word in text:
+                    return task
     return "chat"
 
 

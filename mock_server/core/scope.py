@@ -15,7 +15,7 @@ from mock_server.core.world import World
 class Scope:
     """Everything that one test can change, and no other test can see. Mutable."""
 
-    __slots__ = ("_accounts", "breakers", "dice", "models", "occurrences", "planner", "world")
+    __slots__ = ("_accounts", "ailing", "breakers", "dice", "models", "occurrences", "planner", "world")
 
     def __init__(self, world: World, catalogue: Iterable[Candidate], planner: Planner, dice: Dice, now: float) -> None:
         self.world = world
@@ -24,6 +24,7 @@ class Scope:
         self.occurrences = Occurrences()
         self.models = {c.name: SimulatedModel(c, world.incidents, now) for c in catalogue}
         self.breakers = {m.candidate.provider: Breaker(world.breaker) for m in self.models.values()}
+        self.ailing: set[str] = set()  # providers whose breaker is not closed
         self._accounts: dict[str, Account] = {}  # made when first asked for
 
     def account(self, key: str, now: float) -> Account | None:

@@ -9,7 +9,9 @@ from msgspec import Struct
 from mock_server.contract.errors import ALL_PROVIDERS_FAILED, Refusal
 from mock_server.contract.messages import MAX_TOKENS, Usage
 from mock_server.core.account import Account, Grant
+from mock_server.core.breaker import Breaker
 from mock_server.core.provider import Attempt, Demand, SimulatedModel
+from mock_server.core.routing import Candidate
 from mock_server.core.scope import Scope
 from mock_server.core.world import AbandonedCharge
 
@@ -57,6 +59,7 @@ class Session:
         "_call",
         "_candidates",
         "_grant",
+        "_next",
         "_probe",
         "_scope",
         "attempt",
@@ -69,13 +72,14 @@ class Session:
     attempt: Attempt
 
     def __init__(
-        self, scope: Scope, account: Account, grant: Grant, call: Call, candidates: list[SimulatedModel], now: float
+        self, scope: Scope, account: Account, grant: Grant, call: Call, candidates: tuple[Candidate, ...], now: float
     ) -> None:
         self._scope = scope
         self._account = account
         self._grant = grant
         self._call = call
-        self._candidates = candidates[::-1]  # the next one is popped off the end
+        self._candidates = candidates
+        self._next = 0
         self._probe = False
         self.started = now
         self.steps: list[Step] = []
@@ -85,12 +89,13 @@ class Session:
     def begin(self, now: float) -> Attempt | Refusal:
         """Plan the next attempt, or refuse when no candidate is left."""
         cooling: list[float] = []
-        while self._candidates and len(self.steps) < self._call.max_attempts:
-            model = self._candidates.pop()
-            breaker = self._scope.breakers[model.candidate.provider]
+        while self._next < len(self._candidates) and len(self.steps) < self._call.max_attempts:
+            candidate = self._candidates[self._next]
+            self._next += 1
+            breaker = self._scope.breakers[candidate.provider]
             if breaker.allows(now):
                 self._probe = breaker.begin(now)
-                self.attempt = self._plan(model, now)
+                self.attempt = self._plan(self._scope.models[candidate.name], now)
                 self._account.promise(id(self), self.attempt.ends_at)
                 return self.attempt
             cooling.append(breaker.wait(now))
@@ -129,6 +134,8 @@ class Session:
         self._record(attempt.failure or "ok", now)
         if attempt.failure is None:
             breaker.success(probe=self._probe)
+            if self._scope.ailing:
+                self._note_health(breaker, now)
             answer = self.answer()
             self._finish(answer.usage.total_tokens, now)
             return answer
@@ -137,7 +144,15 @@ class Session:
                 breaker.undecided(probe=self._probe)
             else:
                 breaker.failure(now, probe=self._probe)
+            self._note_health(breaker, now)
         return self.begin(now)
+
+    def _note_health(self, breaker: Breaker, now: float) -> None:
+        provider, ailing = self.attempt.candidate.provider, self._scope.ailing
+        if breaker.state(now) == "closed":
+            ailing.discard(provider)
+        else:
+            ailing.add(provider)
 
     def answer(self) -> Answer:
         """What the current attempt will have said when it is over."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from starlette.types import Scope, Send
 
 from mock_server.contract.errors import Refusal
@@ -20,7 +22,7 @@ from mock_server.http.answers import (
 )
 from mock_server.http.context import Context
 from mock_server.http.observe import Entry
-from mock_server.http.protocol import CONNECTION, Waiter
+from mock_server.http.protocol import WIRE, Wire
 
 
 class Exchange:
@@ -41,13 +43,14 @@ class Exchange:
         "session",
         "stream",
         "test",
-        "waiter",
+        "wire",
     )
 
-    def __init__(self, context: Context, scope: Scope, send: Send, arrived: float) -> None:
+    def __init__(self, context: Context, scope: Scope, send: Send) -> None:
         self.context = context
-        self.waiter: Waiter = scope.get(CONNECTION) or Waiter()
-        self.arrived = context.clock.at(arrived)
+        wire: Wire | None = scope.get(WIRE)
+        self.wire = Wire(monotonic()) if wire is None else wire
+        self.arrived = context.clock.at(self.wire.arrived)
         self.request_id = next(context.ids)
         self.account: Account | None = None
         self.session: Session | None = None
@@ -63,11 +66,11 @@ class Exchange:
 
     async def wait(self, at: float) -> bool:
         """Wait until the simulated moment ``at``; False when the client has left."""
-        clock, waiter = self.context.clock, self.waiter
+        clock, wire = self.context.clock, self.wire
         # A timer may fire early by a clock tick: look again.
-        while not waiter.gone and (left := clock.wall(at - clock.now())) > 0:
-            await waiter.sleep(left)
-        return not waiter.gone
+        while not wire.gone and (left := clock.wall(at - clock.now())) > 0:
+            await wire.sleep(left)
+        return not wire.gone
 
     async def refuse(self, refusal: Refusal) -> None:
         """Send the error envelope."""
@@ -80,8 +83,8 @@ class Exchange:
         if self.applied:
             headers.append((b"preference-applied", self.applied.encode("latin-1")))
         self.code = refusal.kind.code
-        await self._start(status_of(refusal, context.engine.world.gateway.model_unavailable_status), headers)
-        await self._finish(body)
+        status = status_of(refusal, context.engine.world.gateway.model_unavailable_status)
+        await self._send_whole(status, headers, body)
 
     async def answer(self, answer: Answer, body: bytes, planned_end: float) -> None:
         """Send a whole JSON answer whose last byte was planned for the simulated moment ``planned_end``."""
@@ -89,8 +92,7 @@ class Exchange:
         headers = self._headers(JSON_TYPE, planned, planned, wasted)
         headers.append((b"content-length", b"%d" % len(body)))
         self._answer = answer
-        await self._start(200, headers)
-        await self._finish(body)
+        await self._send_whole(200, headers, body)
 
     async def open_stream(self, answer: Answer, first_at: float, ends_at: float, events: bytes) -> None:
         """Send the head of a stream and its first events in one go."""
@@ -134,16 +136,25 @@ class Exchange:
             headers += quota_headers(quota, clock.scale, context.unix_now())
         return headers
 
+    async def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:
+        if self.wire.write_whole(status, headers, body):
+            self._status = status
+            self._ending = "abandoned" if self.wire.gone else "complete"
+        else:
+            await self._start(status, headers)
+            await self._finish(body)
+
     async def _start(self, status: int, headers: Headers) -> None:
         self._status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _finish(self, body: bytes) -> None:
         await self._send({"type": "http.response.body", "body": body})
-        self._ending = "abandoned" if self.waiter.gone else "complete"
+        self._ending = "abandoned" if self.wire.gone else "complete"
 
     def close(self) -> None:
         """Leave an entry in the journal; a session still open is given up on behalf of a client that left."""
+        self.wire.close()
         session, answer, timing = self.session, self._answer, self._timing
         clock = self.context.clock
         now = clock.now()

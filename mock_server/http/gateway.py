@@ -5,7 +5,6 @@ Plain ASGI, without Starlette's request and response objects, which halve the th
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -17,7 +16,6 @@ from mock_server.core.session import Session
 from mock_server.http.context import Context
 from mock_server.http.exchange import Exchange
 from mock_server.http.player import play
-from mock_server.http.protocol import ARRIVED
 from mock_server.http.request import WRONG_TYPE, Directives, Head, read_body, read_directives, read_test_id
 
 _WRONG_METHOD: Final = Refusal(METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED.message, allow=LLM_AUTO.method)
@@ -32,7 +30,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        exchange = Exchange(self._context, scope, send, scope.get(ARRIVED) or monotonic())
+        exchange = Exchange(self._context, scope, send)
         self._context.journal.in_flight += 1
         try:
             decision = await self._decide(exchange, scope, receive)
@@ -59,7 +57,7 @@ class Gateway:
         if isinstance(account, Refusal):
             return account
         exchange.account = account
-        body = await read_body(receive, head.content_length)
+        body = exchange.wire.body() or await read_body(receive)
         if body is None or isinstance(body, Refusal):
             return body
         if not head.is_json():

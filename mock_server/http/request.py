@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from mock_server.contract.errors import (
     FORCED,
@@ -29,27 +29,18 @@ WRONG_TYPE: Final = Refusal(UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE.messa
 
 
 class Head:
-    """The request headers the gateway reads, found in one pass."""
+    """The request headers the gateway reads."""
 
-    __slots__ = ("authorization", "content_length", "content_type", "prefer", "test")
+    __slots__ = ("authorization", "content_type", "prefer", "test")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        self.authorization = b""
-        self.content_type = b""
-        self.content_length = -1
-        self.prefer = b""
-        self.test = b""
-        for name, value in headers:
-            if name == b"authorization":
-                self.authorization = value
-            elif name == b"content-type":
-                self.content_type = value
-            elif name == b"content-length":
-                self.content_length = int(value)  # httptools accepts only digits here
-            elif name == b"prefer":
-                self.prefer = self.prefer + b"," + value if self.prefer else value
-            elif name == b"x-mock-test":
-                self.test = value
+        named = dict(headers)  # where a header is repeated, the last one counts, but for Prefer, which is a list
+        self.authorization = named.get(b"authorization", b"")
+        self.content_type = named.get(b"content-type", b"")
+        self.test = named.get(b"x-mock-test", b"")
+        self.prefer = named.get(b"prefer", b"")
+        if self.prefer:
+            self.prefer = b",".join(value for name, value in headers if name == b"prefer")
 
     def api_key(self) -> str:
         """The bearer token; empty when there is none or it is malformed."""
@@ -104,27 +95,20 @@ def _bad(reason: str) -> Refusal:
     return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: {reason}")
 
 
-async def read_body(receive: Receive, declared: int) -> bytes | Refusal | None:
-    """The whole body; a refusal when it is too large, after draining it; None when the client left."""
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        return None
-    if not message.get("more_body") and declared <= MAX_BODY_BYTES:
-        body: bytes = message.get("body", b"")
-        return body if len(body) <= MAX_BODY_BYTES else TOO_LARGE
-    return await _read_rest(receive, message)
+async def read_body(receive: Receive) -> bytes | Refusal | None:
+    """The whole body; a refusal when it is too large; None when the client left.
 
-
-async def _read_rest(receive: Receive, message: Message) -> bytes | Refusal | None:
-    """Collect the body while it is small enough, then read on without keeping, so that the client can read 413."""
+    Of a body that is too large a good part is read on without keeping it, so that ordinary clients, which write all
+    before they read, can read the answer.
+    """
     body, size = bytearray(), 0
     while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         piece: bytes = message.get("body", b"")
         size += len(piece)
         if size <= MAX_BODY_BYTES:
             body += piece
         if not message.get("more_body") or size > DRAIN_BYTES:
             return bytes(body) if size <= MAX_BODY_BYTES else TOO_LARGE
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None

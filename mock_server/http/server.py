@@ -63,6 +63,7 @@ def serve(app: MockApp, listener: socket.socket, url: str) -> None:
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_STOP_WITHIN_S,
