@@ -112,9 +112,10 @@ def read_usage(document: Mapping[str, Any]) -> tuple[int, int]:
     """Prompt and completion tokens from ``usage``, whose total must be their sum; else `ContractError`."""
     match document.get("usage"):
         case {"prompt_tokens": int(prompt), "completion_tokens": int(completion), "total_tokens": int(total)}:
-            if min(prompt, completion) < 0 or total != prompt + completion:
-                raise ContractError("BadUsage")
-            return prompt, completion
+            # To Python, true is an int as well.
+            whole = all(type(number) is int for number in (prompt, completion, total))
+            if whole and min(prompt, completion) >= 0 and total == prompt + completion:
+                return prompt, completion
     raise ContractError("BadUsage")
 
 
@@ -133,11 +134,6 @@ class Reader:
         self._stage = "head"  # head, opening, pieces, terminal, done, failed
         self._last_piece_s: float | None = None
         self.length = 0
-
-    @property
-    def begun(self) -> bool:
-        """Whether any of the answer has arrived."""
-        return self._facts.status is not None
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """The status line and headers, names in lower case."""
@@ -272,6 +268,11 @@ class Reader:
         else:
             facts.outcome, facts.error_code = Outcome.CONNECTION, reason
         return facts
+
+    def garbled(self) -> Facts:
+        """The answer is not HTTP, or stops being it: that breaks the contract, where silence would not."""
+        self._facts.outcome, self._facts.error_code = Outcome.MALFORMED, self._fault or "BadHttp"
+        return self._facts
 
     def stopped(self, outcome: Outcome, reason: str | None) -> Facts:
         """The client itself gave up: its timeout, or the end of the run."""

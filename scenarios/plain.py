@@ -6,12 +6,14 @@ all parts have ended, that process merges them into a run directory.
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import gevent
 import msgspec
@@ -23,7 +25,18 @@ from mock_server.contract.accounts import LOAD_TEST_KEY
 from scenarios.catalog import CATALOG, Load
 from scenarios.hooks import on, runner_of
 from scenarios.merge import merge
-from scenarios.options import API_KEY_VARIABLE, DEFAULT_IN_FLIGHT, positive, seconds, seed, span
+from scenarios.options import (
+    API_KEY_VARIABLE,
+    DEFAULT_DRAIN_S,
+    DEFAULT_IN_FLIGHT,
+    DEFAULT_TIMEOUT_S,
+    UsageError,
+    positive,
+    seconds,
+    seed,
+    span,
+    target_url,
+)
 from scenarios.plan import ORIGIN, PLAN, Origin, Plan, save
 from scenarios.prepare import check_out, claim, masked, now_utc, run_id
 from scenarios.recorder import PARTS, Ended, read_notes
@@ -50,17 +63,15 @@ class Order(msgspec.Struct, frozen=True):
 def add_options(parser: LocustArgumentParser) -> None:
     """Our options beside Locust's own; its groups know nothing of secrets, so they have none."""
     parser.add_argument("--scenario", choices=list(CATALOG), default="steady", help="what the users do")
-    parser.add_argument(
-        "--rate", type=positive, default=None, help="open load, requests per second; without it --users counts"
-    )
+    parser.add_argument("--rate", default=None, help="open load, requests per second; without it --users count")
     parser.add_argument(
         "--api-key", env_var=API_KEY_VARIABLE, default=LOAD_TEST_KEY, is_secret=True, help="the gateway's API key"
     )
-    parser.add_argument("--warmup", type=seconds, default=5.0, help="load that is not measured (5s)")
-    parser.add_argument("--duration", type=span, default=None, help="measured window (open: the scenario's)")
-    parser.add_argument("--drain", type=seconds, default=60.0, help="longest wait for the last answers (60s)")
-    parser.add_argument("--timeout", type=span, default=120.0, help="a client's patience per request (120s)")
-    parser.add_argument("--seed", type=seed, default=1, help="of arrivals and prompts (1)")
+    parser.add_argument("--warmup", default=None, help="load that is not measured (open: the scenario's; else 0)")
+    parser.add_argument("--duration", default=None, help="measured window (open: the scenario's; else until stopped)")
+    parser.add_argument("--drain", default="60s", help="longest wait for the last answers")
+    parser.add_argument("--timeout", default="120s", help="a client's patience per request")
+    parser.add_argument("--seed", default="1", help="of arrivals and prompts")
     parser.add_argument("--out", default="", help="the run directory (runs/TIME-SCENARIO)")
 
 
@@ -73,31 +84,47 @@ def attach(environment: Environment) -> None:
         _Planner(environment, runner)
 
 
+_T = TypeVar("_T")
+
+
+def _option(options: Any, name: str, read: Callable[[str], _T], default: _T) -> _T:
+    """An option's value; the web UI gives text where a terminal gives the value itself."""
+    value = getattr(options, name)
+    if value is None or value == "":
+        return default
+    try:
+        return read(str(value))
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"--{name}: {error}") from None
+
+
 def _plan_from_options(environment: Environment, processes: int) -> Plan:
-    """The plan that Locust's options describe."""
+    """The plan that Locust's options describe; raises `UsageError`."""
     options: Any = environment.parsed_options
     scenario = CATALOG[options.scenario]
     load = scenario.load
-    if options.rate is not None:
-        load = Load("open", rate_per_s=options.rate)
-    elif load.kind == "open":
-        load = Load("closed", users=runner_of(environment).target_user_count or options.num_users or 1)
-    duration_s = options.duration
-    if duration_s is None and load.kind != "closed":
-        duration_s = scenario.duration_s
+    rate = _option(options, "rate", positive, 0.0)
+    if load.kind == "open":
+        users = runner_of(environment).target_user_count or options.num_users or 1
+        load = Load("open", rate_per_s=rate) if rate else Load("closed", users=users)
+    endless = None if load.kind == "closed" else scenario.duration_s
+    try:
+        target = target_url(environment.host or "")
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"--host: {error}") from None
     return Plan(
         run_id=run_id(scenario.name, now_utc()),
         scenario=scenario.name,
         world=None,
-        seed=options.seed,
-        target=(environment.host or "").rstrip("/"),
+        seed=_option(options, "seed", seed, 1),
+        target=target,
         target_kind="external",
         api_key=masked(options.api_key),
         load=load,
-        warmup_s=0.0 if load.kind == "script" else options.warmup,
-        duration_s=duration_s,
-        drain_s=options.drain,
-        timeout_s=options.timeout,
+        warmup_s=_option(options, "warmup", seconds, scenario.warmup_s if load.kind == "open" else 0.0),
+        duration_s=_option(options, "duration", span, endless),
+        drain_s=_option(options, "drain", seconds, DEFAULT_DRAIN_S),
+        timeout_s=_option(options, "timeout", span, DEFAULT_TIMEOUT_S),
         processes=processes,
         time_scale=1.0,
         max_in_flight=DEFAULT_IN_FLIGHT,
@@ -127,6 +154,14 @@ class _Planner:
         on(environment.events.test_stop, self._stopped)
 
     def _started(self, **_: object) -> None:
+        try:
+            self._begin()
+        except UsageError as error:
+            print(f"load-test: {error}", file=sys.stderr)
+            self._environment.process_exit_code = 2
+            gevent.spawn(self._end)
+
+    def _begin(self) -> None:
         options: Any = self._environment.parsed_options
         processes = len(self._runner.clients.ready) if isinstance(self._runner, MasterRunner) else 1
         plan = self._plan = _plan_from_options(self._environment, max(processes, 1))

@@ -93,7 +93,8 @@ def _free(path: Path) -> Path:
 
 def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts) -> int | None:
     """The run itself; an exit code where there is nothing to judge."""
-    folder = out / PARTS
+    # Absolute, since the workers live in it.
+    folder = (out / PARTS).absolute()
     folder.mkdir()
     save(folder, PLAN, plan)
     calls = len(times_of(plan)) or len(script_of(plan))

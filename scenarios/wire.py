@@ -122,9 +122,7 @@ class Wire:
             keep = self._read(sock, reader)
             return reader.complete()
         except httptools.HttpParserError:
-            # Bytes that are not HTTP are an answer that breaks the contract, not an absent one.
-            reader.head(0, {}) if not reader.begun else None
-            return reader.broken("BadHttp")
+            return reader.garbled()
         except OSError as error:
             return reader.broken(type(error).__name__)
         finally:

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "scenarios"
+PURE = {"arrivals", "workload", "catalog", "client", "sse", "exchange"}
+GEVENT = {"wire", "users", "hooks", "child", "plain", "locustfile"}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+MODULES = {path.stem: imports(path) for path in PACKAGE.glob("*.py")}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_other_packages_are_entered_only_by_their_shared_doors(name: str) -> None:
+    for module in MODULES[name]:
+        if module.startswith("reports"):
+            assert module.startswith("reports.sample")
+        if module.startswith("mock_server"):
+            assert module.startswith("mock_server.contract")
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_only_the_adapter_knows_locust_and_gevent(name: str) -> None:
+    roots = {module.partition(".")[0] for module in MODULES[name]}
+    assert bool(roots & {"locust", "gevent"}) == (name in GEVENT)
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_pure_modules_read_no_clock_file_or_socket(name: str) -> None:
+    roots = {module.partition(".")[0] for module in MODULES[name]}
+    assert not roots & {"time", "datetime", "os", "pathlib", "socket", "subprocess", "io"}
+
+
+def test_imports_make_no_circle() -> None:
+    inside = {
+        name: {module.split(".")[1] for module in modules if module.startswith("scenarios.")} & MODULES.keys()
+        for name, modules in MODULES.items()
+    }
+    while inside:
+        leaves = {name for name, needs in inside.items() if not needs & inside.keys()}
+        assert leaves, f"a circle among {sorted(inside)}"
+        inside = {name: needs for name, needs in inside.items() if name not in leaves}
+
+
+def test_listing_imports_nothing_heavy() -> None:
+    code = "import sys; from scenarios.__main__ import main;" + "main(['list']); print(*sys.modules, file=sys.stderr)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("smoke")
+    assert not {"locust", "gevent", "numpy", "pandas", "pyarrow", "psutil", "faker"} & set(said.stderr.split())

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from reports.sample import HEALTH_SCHEMA, SAMPLE_SCHEMA, Outcome
+from scenarios.catalog import CATALOG, Load
+from scenarios.exchange import Facts
+from scenarios.merge import merge
+from scenarios.plan import ORIGIN, PLAN, Origin, Plan, begun_by_plan, save, times_of
+from scenarios.recorder import (
+    PARTS,
+    Beat,
+    Begun,
+    Ended,
+    Recorder,
+    finished,
+    part_path,
+    read_notes,
+)
+
+Rows = Callable[[Path], list[dict[str, Any]]]
+
+
+def plan(load: Load, processes: int = 2) -> Plan:
+    return Plan(
+        run_id="r",
+        scenario="smoke" if load.kind == "script" else "steady",
+        world=None,
+        seed=0,
+        target="http://127.0.0.1:1",
+        target_kind="external",
+        api_key="…1234",
+        load=load,
+        warmup_s=0.0 if load.kind == "script" else 1.0,
+        duration_s=2.0,
+        drain_s=1.0,
+        timeout_s=1.0,
+        processes=processes,
+        time_scale=1.0,
+        max_in_flight=10,
+        mock_calls=True,
+        labels={"a": "b"},
+        gates=CATALOG["steady"].gates,
+        argv=("load-test",),
+        owner_pid=1,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    parts = tmp_path / PARTS
+    parts.mkdir()
+    save(parts, ORIGIN, Origin(1.0, 1_700_000_000.0))
+    return parts
+
+
+def good(recorder: Recorder, note: Begun) -> None:
+    recorder.write(finished(note, note.planned_s, note.planned_s + 0.5, Facts(Outcome.OK, 200)))
+
+
+def test_a_dead_workers_calls_are_lost_and_an_ended_ones_rest_was_never_sent(
+    folder: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
+) -> None:
+    made = plan(Load("open", rate_per_s=10.0))
+    save(folder, PLAN, made)
+    times = times_of(made).tolist()
+    for worker in (0, 1):
+        recorder = Recorder(part_path(folder, worker, 100 + worker))
+        for call_id in range(worker, 6, 2):
+            good(recorder, begun_by_plan(made, call_id, times[call_id]))
+        recorder.write(Beat(0.25, 5.0, 0.1, 3, 0, 0))
+        if worker == 0:
+            # It handed on four and recorded three: the fourth is a hole that must show.
+            recorder.write(Ended(2.5, dispatched=4))
+        recorder.close()
+    tally = merge(folder.parent, interrupted=True, ended_s=3.0)
+
+    found = rows(folder.parent)
+    assert tally.rows == len(found) == len(times) == 30
+    assert sorted(row["call_id"] for row in found) == list(range(30))
+    assert Counter(row["outcome"] for row in found) == {"ok": 6, "lost": 13, "never_sent": 11}
+    assert {row["call_id"] for row in found if row["outcome"] == "never_sent"} == set(range(8, 30, 2))
+    assert [row["planned_s"] for row in sorted(found, key=lambda row: row["call_id"])] == times
+    assert {row["phase"] for row in found if row["planned_s"] < 1} == {"warmup"}
+    assert {row["phase"] for row in found if row["planned_s"] >= 1} == {"measure"}
+    document = manifest(folder.parent)
+    assert document["workers"] == [
+        {"worker": "w0", "pid": 100, "lost": False},
+        {"worker": "w1", "pid": 101, "lost": True},
+    ]
+    assert (document["planned_calls"], document["interrupted"], document["ended_s"]) == (30, True, 3.0)
+    assert document["started_at"] == "2023-11-14T22:13:20.000+00:00"
+    assert tally.lost_workers == 1
+    assert not folder.exists()
+
+
+def test_a_worker_that_never_began_loses_its_whole_share(folder: Path, rows: Rows) -> None:
+    made = plan(Load("open", rate_per_s=10.0))
+    save(folder, PLAN, made)
+    recorder = Recorder(part_path(folder, 0, 5))
+    recorder.write(Ended(0.0, dispatched=0))
+    recorder.close()
+    merge(folder.parent, interrupted=True)
+    found = rows(folder.parent)
+    assert Counter((row["worker"], row["outcome"]) for row in found) == {
+        ("w0", "never_sent"): 15,
+        ("w1", "lost"): 15,
+    }
+
+
+def test_in_a_closed_load_what_was_begun_and_not_recorded_is_lost(folder: Path, rows: Rows) -> None:
+    save(folder, PLAN, plan(Load("closed", users=2), processes=1))
+    recorder = Recorder(part_path(folder, 0, 5))
+    notes = [Begun(number, 0, "k", 1.0 + number, False, None) for number in range(3)]
+    for note in notes:
+        recorder.write(note)
+    good(recorder, notes[0])
+    recorder.write(Begun(0, 1, "k", 9.0, False, None))
+    recorder.close()
+    merge(folder.parent, interrupted=False)
+    found = {(row["call_id"], row["try"]): row["outcome"] for row in rows(folder.parent)}
+    assert found == {(0, 0): "ok", (1, 0): "lost", (2, 0): "lost", (0, 1): "lost"}
+
+
+def test_an_interrupted_script_accounts_for_every_call(folder: Path, rows: Rows) -> None:
+    save(folder, PLAN, plan(Load("script"), processes=1))
+    recorder = Recorder(part_path(folder, 0, 5))
+    note = Begun(0, 0, "plain-en", 0.5, False, None)
+    recorder.write(note)
+    good(recorder, note)
+    recorder.write(Ended(2.0, dispatched=1))
+    recorder.close()
+    merge(folder.parent, interrupted=True)
+    found = rows(folder.parent)
+    assert Counter(row["outcome"] for row in found) == {"ok": 1, "never_sent": 25}
+    assert {row["planned_s"] for row in found if row["outcome"] == "never_sent"} == {2.0}
+    assert "INVALID_REQUEST" in {row["expected"] for row in found}
+
+
+def test_a_torn_last_line_is_left_out(folder: Path) -> None:
+    path = part_path(folder, 0, 5)
+    recorder = Recorder(path)
+    recorder.write(Beat(0.25, 5.0, 0.1, 3, 0, 0))
+    recorder.close()
+    with path.open("ab") as file:
+        file.write(b'["record",1,0,"k",0.')
+    assert list(read_notes(path)) == [Beat(0.25, 5.0, 0.1, 3, 0, 0)]
+
+
+def test_files_have_the_shared_schemas(folder: Path) -> None:
+    save(folder, PLAN, plan(Load("open", rate_per_s=5.0)))
+    merge(folder.parent, interrupted=False)
+    assert pq.ParquetFile(folder.parent / "samples.parquet").schema_arrow.equals(SAMPLE_SCHEMA, check_metadata=True)
+    assert pq.ParquetFile(folder.parent / "health.parquet").schema_arrow.equals(HEALTH_SCHEMA)
+    assert {path.name for path in folder.parent.iterdir()} == {"samples.parquet", "health.parquet", "manifest.json"}
+
+
+def test_a_merge_that_fails_keeps_the_parts(folder: Path) -> None:
+    (folder / PLAN).write_bytes(b"{")
+    part_path(folder, 0, 5).write_bytes(b"")
+    with pytest.raises(msgspec.DecodeError):
+        merge(folder.parent, interrupted=False)
+    assert part_path(folder, 0, 5).exists()

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scenarios.__main__ import main
+from scenarios.catalog import CATALOG, Scenario
+from scenarios.options import UsageError, label, parser, positive, seconds, target_url
+from scenarios.prepare import masked, read_gates, without_secrets
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOAD_TEST_API_KEY", raising=False)
+
+
+def closed_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line that wrong usage gets; nothing is written or said besides."""
+    before = sorted(Path.cwd().rglob("*"))
+    assert main(list(words)) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert said.err.startswith("load-test: ")
+    assert sorted(Path.cwd().rglob("*")) == before
+    return said.err
+
+
+REMOTE = ("--target", "http://127.0.0.1:1", "--api-key", "k")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ((), "COMMAND"),
+        (("run",), "SCENARIO"),
+        (("run", "stedy"), "did you mean steady?"),
+        (("run", "xyzzy"), "Scenarios: smoke, steady"),
+        (("show", "smok"), "did you mean smoke?"),
+        (("run", "steady", "--rate", "5", "--users", "5"), "give one of them"),
+        (("run", "steady", "--rate", "0"), "above 0"),
+        (("run", "steady", "--rate", "nan"), "above 0"),
+        (("run", "steady", "--users", "1.5"), "whole number"),
+        (("run", "steady", "--duration", "soon"), "write 500ms, 30s, 5m or 1h"),
+        (("run", "steady", "--duration", "-5s"), "duration"),
+        (("run", "steady", "--duration", "0"), "longer than 0"),
+        (("run", "steady", "--duration", "99999h"), "30 days"),
+        (("run", "steady", "--seed", "-1"), "seed"),
+        (("run", "steady", "--label", "x"), "key=value"),
+        (("run", "steady", "--arrivals", "weekly"), "invalid choice"),
+        (("run", "steady", "--burstiness", "2"), "gamma"),
+        (("run", "steady", "--users", "2", "--processes", "3"), "--processes 3"),
+        (("run", "steady", "--users", "2", "--arrivals", "poisson"), "--arrivals"),
+        (("run", "steady", "--rate", "0.01", "--duration", "1s"), "plan 1 to"),
+        (("run", "steady", "--rate", "900000", "--duration", "1h"), "plan 1 to"),
+        (("run", "steady", "--target", "ftp://x", "--api-key", "k"), "base URL"),
+        (("run", "steady", "--target", "http://a:b@c/", "--api-key", "k"), "base URL"),
+        (("run", "steady", "--target", "http://127.0.0.1:1"), "LOAD_TEST_API_KEY"),
+        (("run", "steady", *REMOTE, "--world", "calm"), "--world"),
+        (("run", "steady", *REMOTE, "--time-scale", "2"), "--time-scale"),
+        (("run", "steady", "--target-is-mock"), "needs --target"),
+        (("run", "steady", "--api-key", "a\r\nb", "--target", "http://127.0.0.1:1"), "header"),
+        (("run", "smoke", "--rate", "5"), "script"),
+        (("run", "smoke", "--processes", "2"), "script"),
+        (("run", "steady", "--gates", "none.toml"), "No such file"),
+        (("run", "steady", "--no-such-option"), "unrecognized"),
+        (("run", "steady", "--world", "no-such-world"), "no-such-world"),
+        (("recover", "nowhere"), "nothing to recover"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], part: str
+) -> None:
+    assert part in refused(capsys, *words)
+
+
+def test_an_unreachable_target_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"http://127.0.0.1:{closed_port()}"
+    said = refused(capsys, "run", "steady", "--target", url, "--api-key", "k", "--out", "new")
+    assert f"cannot reach {url}: Connection refused" in said
+
+
+def test_an_out_that_cannot_be_used_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    full, file = Path("full"), Path("file")
+    full.mkdir()
+    (full / "x").touch()
+    file.touch()
+    assert "not empty" in refused(capsys, "run", "steady", "--out", "full")
+    assert "not a directory" in refused(capsys, "run", "steady", "--out", "file")
+    assert "cannot write there" in refused(capsys, "run", "steady", "--out", "file/below")
+    assert "cannot write there" in refused(capsys, "run", "steady", "--out", "/proc/below")
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("gate = 3", "array"),
+        ("[[gate]]\nmax = 1", "metric"),
+        ('[[gate]]\nmetric = "x"\nmax = 1\nmin = 0', "exactly one"),
+        ('[[gate]]\nmetric = "x"', "exactly one"),
+        ('[[gate]]\nmetric = "x"\nmax = 1\nfoo = 0', "foo"),
+        ("[[gate", "not TOML"),
+    ],
+)
+def test_a_bad_gates_file_is_refused(capsys: pytest.CaptureFixture[str], content: str, part: str) -> None:
+    Path("gates.toml").write_text(content, "utf-8")
+    assert part in refused(capsys, "run", "steady", "--gates", "gates.toml")
+
+
+def test_what_show_prints_is_a_gates_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "steady"]) == 0
+    Path("gates.toml").write_text(capsys.readouterr().out, "utf-8")
+    assert read_gates(Path("gates.toml")) == CATALOG["steady"].gates
+
+
+def test_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(CATALOG)
+    assert main(["list", "--json"]) == 0
+    documents = json.loads(capsys.readouterr().out)
+    assert msgspec.convert(documents, list[Scenario]) == list(CATALOG.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("500ms", 0.5), ("30s", 30.0), ("1.5m", 90.0), ("2h", 7200.0), ("7", 7.0), (".5s", 0.5)]
+)
+def test_durations(text: str, value: float) -> None:
+    assert seconds(text) == pytest.approx(value)
+
+
+@given(st.text())
+def test_option_types_refuse_or_accept_any_text(text: str) -> None:
+    for read in (seconds, positive, target_url, label):
+        try:
+            result: Any = read(text)
+        except argparse.ArgumentTypeError:
+            continue
+        assert result or result == 0
+
+
+def test_targets_keep_their_path_and_lose_the_last_slash() -> None:
+    assert target_url("https://example.org:8443/base/") == "https://example.org:8443/base"
+
+
+def test_keys_are_shown_by_their_last_four_characters_only() -> None:
+    argv = ["load-test", "run", "--api-key", "sk-secret-9876", "--api-key=sk-secret-9876"]
+    assert without_secrets(argv, "sk-secret-9876") == ("load-test", "run", "--api-key", "…9876", "--api-key=…9876")
+    assert masked("12345678") == "…"
+
+
+def test_missing_extras_are_one_line_how_to_get_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert 'pip install "apiflowx-harness[load]"' in refused(capsys, "run", "steady")
+
+
+def test_without_the_report_extra_the_samples_are_kept_and_the_verdict_is_open(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scenarios import run
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert run.judge(Path("x"), inconclusive_ok=False) == 4
+    assert run.judge(Path("x"), inconclusive_ok=True) == 0
+    assert "perf-report build x" in capsys.readouterr().err
+
+
+def test_a_usage_error_never_exits_by_itself() -> None:
+    with pytest.raises(UsageError):
+        parser().parse_args(["run"])
