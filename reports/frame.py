@@ -59,9 +59,6 @@ def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
     except (pa.ArrowException, OSError, ValueError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Unusable(f"{path}: not a whole Parquet file of this schema ({first_line})") from None
-    for field in schema:
-        if not field.nullable and table[field.name].null_count:
-            raise Unusable(f"{path}: column {field.name} has empty cells, and may not")
     frame: pd.DataFrame = table.to_pandas(self_destruct=True)
     return frame
 

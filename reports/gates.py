@@ -37,7 +37,7 @@ def _judge(measured: Measured, gate: Gate, gates: tuple[Gate, ...], *, valid: bo
         result, said = Result.NOT_JUDGED, "the measurement is invalid"
     elif not seen.known:
         enough = seen.needed
-        result, said = Result.INCONCLUSIVE, f"{estimate_text(seen)}: {_missing(seen)}"
+        result, said = Result.INCONCLUSIVE, f"{metric.label} is {estimate_text(seen)}: {_missing(seen)}"
     else:
         result = side(seen, gate)
         if result is Result.INCONCLUSIVE:
@@ -58,7 +58,7 @@ def side(seen: Estimate, gate: Gate) -> Result:
 
 
 def _missing(seen: Estimate) -> str:
-    if seen.needed is None:
+    if seen.needed is None or seen.n == 0:
         return seen.note or "there was nothing to measure"
     return f"{number(seen.needed)} samples would do"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Final
 
 import numpy as np
@@ -46,10 +46,16 @@ class Observed:
         """Observations, censored ones included."""
         return len(self.time)
 
-    @property
+    @cached_property
     def censored(self) -> int:
         """Observations known only to be longer."""
         return self.n - int(np.count_nonzero(self.event))
+
+    @cached_property
+    def surviving(self) -> Floats:
+        """Kaplan-Meier: the share still running just after each observation."""
+        at_risk = np.arange(self.n, 0, -1, dtype=float)
+        return np.asarray(np.cumprod(np.where(self.event, 1 - 1 / at_risk, 1.0)), dtype=np.float64)
 
 
 def observe(
@@ -113,12 +119,6 @@ def block_ranks(observed: Observed, p: float, value: float) -> tuple[int, int] |
     return math.floor(n * (p + low)), math.ceil(n * (p + high)) + 1
 
 
-def surviving(observed: Observed) -> Floats:
-    """Kaplan-Meier: the share still running just after each observation, in their order."""
-    at_risk = np.arange(observed.n, 0, -1, dtype=float)
-    return np.asarray(np.cumprod(np.where(observed.event, 1 - 1 / at_risk, 1.0)), dtype=np.float64)
-
-
 def percentile(observed: Observed, p: float, unit: str) -> Estimate:
     """Return percentile p with its 95 % interval; Kaplan-Meier where anything is censored.
 
@@ -152,14 +152,14 @@ def percentile_index(observed: Observed, p: float) -> int | None:
     """Where in `observed.time` percentile p stands; None where Kaplan-Meier leaves it undefined."""
     if not observed.censored:
         return rank(observed.n, p) - 1
-    reached = observed.event & (surviving(observed) <= 1 - p + 1e-9)
+    reached = observed.event & (observed.surviving <= 1 - p + 1e-9)
     return int(np.argmax(reached)) if reached.any() else None
 
 
 def share_within(observed: Observed, limit: float) -> float:
     """Return the (Kaplan-Meier) share of observations no longer than `limit`."""
     count = int(np.searchsorted(observed.time, limit, side="right"))
-    return 0.0 if count == 0 else 1 - float(surviving(observed)[count - 1])
+    return 0.0 if count == 0 else 1 - float(observed.surviving[count - 1])
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from unicodedata import east_asian_width
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -18,6 +19,9 @@ from reports.render.svg import GRID, INK, MUTED, SERIES, SHADE, inline, style
 from reports.values import Curve, Heat, Histogram, Summary
 
 _WIDTH: Final = 5.6
+_LEAST_MS: Final = 1e-3
+_LONGEST_NAME: Final = 50
+_SIDE_BY_SIDE: Final = 27
 _BLUE, _ORANGE, _GREEN, _PURPLE, _PINK, _GREY = SERIES
 _DASHES: Final = ("-", (0, (5, 1.6)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), "-", (0, (3, 1)))
 # Ticks of a logarithmic axis, per decade, from coarse to fine.
@@ -128,7 +132,7 @@ def _legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
 
 def _ms_axis(axis: Axis, values: Sequence[float]) -> None:
     """Make a time axis logarithmic in effect: round durations, as fine as gives three ticks or more."""
-    low, high = max(min(values), 1e-3), max(max(values), 2e-3)
+    low, high = min(values), max(values)
     for steps in _STEPS:
         ticks = [step * 10.0**decade for decade in range(-3, 8) for step in steps]
         inside = [value for value in ticks if low / 1.1 <= value <= high * 1.1]
@@ -137,6 +141,23 @@ def _ms_axis(axis: Axis, values: Sequence[float]) -> None:
     axis.set_major_locator(FixedLocator(inside))
     axis.set_major_formatter(FuncFormatter(lambda value, _at: tick(value)))
     axis.set_minor_locator(NullLocator())
+
+
+def _drawable(values: Iterable[float]) -> list[float]:
+    """Times as a logarithmic axis can show them: a microsecond at least."""
+    return [max(value, _LEAST_MS) for value in values]
+
+
+def _width(text: str) -> int:
+    """Columns a text takes: Chinese characters take two."""
+    return sum(1 + (east_asian_width(letter) in "WF") for letter in text)
+
+
+def _short(name: str) -> str:
+    kept = name
+    while _width(kept) > _LONGEST_NAME:
+        kept = kept[:-1]
+    return name if kept == name else f"{kept}…"
 
 
 def _shade(axes: Axes, summary: Summary, *, named: bool) -> None:
@@ -192,7 +213,8 @@ def _time(summary: Summary) -> Figure:
         for start, middle, high in zip(series.start_s, series.p50_ms, series.p95_ms, strict=True)
         if middle is not None and high is not None
     ]
-    at, middle, high = (list(column) for column in zip(*points, strict=True))
+    at = [point[0] for point in points]
+    middle, high = (_drawable(point[i] for point in points) for i in (1, 2))
     _shade(axes, summary, named=True)
     axes.fill_between(at, middle, high, color=_BLUE, alpha=0.2, lw=0, label="p50 to p95")
     axes.plot(at, high, color=_BLUE, lw=0.9, ls=_DASHES[1])
@@ -214,8 +236,10 @@ def _tail(summary: Summary) -> Figure:
     for curve in summary.curves.percentiles:
         colour, dash, width = looks[curve.name]
         beyond = [1 / (1 - share) for share in curve.share]
-        axes.plot(beyond, curve.ms, color=colour, ls=dash, lw=width, label=f"{curve.name} (n={number(curve.n)})")
-        values += curve.ms
+        axes.plot(
+            beyond, _drawable(curve.ms), color=colour, ls=dash, lw=width, label=f"{curve.name} (n={number(curve.n)})"
+        )
+        values += _drawable(curve.ms)
     axes.set_xscale("log")
     axes.set_yscale("log")
     marks = {1: "0 %", 2: "50 %", 10: "90 %", 100: "99 %", 1000: "99.9 %", 1e4: "99.99 %", 1e5: "99.999 %"}
@@ -237,19 +261,20 @@ def _routes(summary: Summary) -> Figure:
     found: tuple[Curve, ...] = summary.curves.routes
     for curve, colour, dash in zip(found, SERIES, _DASHES, strict=False):
         axes.step(
-            curve.ms,
+            _drawable(curve.ms),
             [share * 100 for share in curve.share],
             where="post",
             color=colour,
             ls=dash,
-            label=f"{curve.name} (n={number(curve.n)})",
+            label=f"{_short(curve.name)} (n={number(curve.n)})",
         )
     axes.set_xscale("log")
-    _ms_axis(axes.xaxis, [value for curve in found for value in curve.ms])
+    _ms_axis(axes.xaxis, _drawable(value for curve in found for value in curve.ms))
     axes.set_ylim(0, 101)
     axes.set_xlabel("service latency")
     axes.set_ylabel("share of ok requests, %")
-    _legend(figure, axes, 2)
+    wide = any(_width(curve.name) > _SIDE_BY_SIDE for curve in found)
+    _legend(figure, axes, 1 if wide else 2)
     return figure
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -58,10 +60,14 @@ _STYLE: Final[dict[str, Any]] = {
 }
 
 
-def style(name: str) -> AbstractContextManager[None]:
+@contextmanager
+def style(name: str) -> Iterator[None]:
     """Draw and save a figure within this; `name` seeds matplotlib's ids, so that output is reproducible."""
     settings: Any = {**_STYLE, "svg.hashsalt": name}
-    return mpl.rc_context(settings)
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # The browser has the glyphs that the font used for measuring lacks, Chinese ones for instance.
+        warnings.filterwarnings("ignore", message="Glyph ")
+        yield
 
 
 def inline(figure: Figure, name: str) -> str:

@@ -32,7 +32,8 @@ class RunBuilder:
     def set(self, rows: Any, **columns: Any) -> RunBuilder:
         """Overwrite cells of the given rows (labels, slice or mask)."""
         for name, value in columns.items():
-            self.samples.loc[rows, name] = value
+            missing = value is None and self.samples[name].dtype == float
+            self.samples.loc[rows, name] = np.nan if missing else value
         return self
 
     def fail(self, rows: Any, outcome: str, *, status: int | None = None, code: str | None = None) -> RunBuilder:

@@ -1,0 +1,123 @@
+"""How long a report of one million samples takes, and how much memory: under 15 s and 1.5 GB are wanted.
+
+Run it with `python benchmarks/report_million.py [ROWS]`; it works in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reports.sample import MANIFEST, REPORT_HTML, SAMPLE_SCHEMA, SAMPLES
+
+_RATE_PER_S: Final = 500.0
+_ROUTES: Final = tuple(f"provider-{at}/model-{at}" for at in range(12))
+_MOST_S: Final = 15.0
+_MOST_GB: Final = 1.5
+_MOST_MB: Final = 1.5
+
+
+def samples(rows: int) -> pd.DataFrame:
+    """Return a run of `rows` tries, 500 per second, with 1 % refused and a few timed out."""
+    dice = np.random.default_rng(0)
+    planned = np.sort(dice.uniform(0, rows / _RATE_PER_S, rows))
+    service = 0.25 + 0.4 * np.exp(0.8 * dice.standard_normal(rows))
+    outcome = dice.choice(["ok", "refused", "timeout"], rows, p=(0.989, 0.01, 0.001))
+    ok = outcome == "ok"
+    route = np.array([name.split("/") for name in _ROUTES], dtype=object)[dice.integers(len(_ROUTES), size=rows)]
+    stream = dice.random(rows) < 0.4
+    sent = planned + dice.exponential(0.0005, rows)
+    return pd.DataFrame(
+        {
+            "scenario": "million",
+            "phase": np.where(planned < 60, "warmup", "measure"),
+            "call_id": np.arange(rows),
+            "try": 0,
+            "kind": dice.choice(["chat-en", "chat-zh", "code"], rows),
+            "planned_s": planned,
+            "sent_s": sent,
+            "first_byte_s": np.where(ok, sent + 0.6 * service, np.nan),
+            "end_s": sent + np.where(outcome == "timeout", 30.0, service),
+            "outcome": outcome,
+            "status": pd.Series(np.where(ok, 200, 502), dtype="Int16").where(outcome != "timeout"),
+            "error_code": pd.Series("ALL_PROVIDERS_FAILED", index=range(rows)).where(outcome == "refused"),
+            "provider": pd.Series(route[:, 0]).where(ok),
+            "model": pd.Series(route[:, 1]).where(ok),
+            "attempts": 1,
+            "prompt_tokens": 300,
+            "completion_tokens": dice.integers(10, 300, rows),
+            "stream": stream,
+            "chunks": dice.integers(10, 300, rows),
+            "max_gap_s": np.where(stream & ok, dice.exponential(0.05, rows), np.nan),
+            "planned_ms": service * 1e3 - 1,
+            "planned_first_ms": 600 * service,
+            "overhead_ms": dice.exponential(0.3, rows),
+            "wasted_ms": 0.0,
+            "request_id": [f"req_{at:07x}" for at in range(rows)],
+            "worker": dice.choice(["w0", "w1"], rows),
+            "expected": pd.Series(None, index=range(rows), dtype=object),
+        }
+    )
+
+
+def write_run(directory: Path, rows: int) -> None:
+    """Write a run directory of `rows` samples."""
+    table = pa.Table.from_pandas(samples(rows), preserve_index=False).select(SAMPLE_SCHEMA.names)
+    pq.write_table(table.cast(SAMPLE_SCHEMA).replace_schema_metadata(SAMPLE_SCHEMA.metadata), directory / SAMPLES)
+    manifest = {
+        "schema_version": 1,
+        "run_id": "20250102T030405Z-million",
+        "scenario": "million",
+        "target": "http://127.0.0.1:8080",
+        "target_kind": "mock",
+        "load": {"kind": "open", "rate_per_s": _RATE_PER_S, "arrivals": "poisson"},
+        "warmup_s": 60.0,
+        "duration_s": rows / _RATE_PER_S - 60,
+        "started_at": "2025-01-02T03:04:05Z",
+        "ended_s": rows / _RATE_PER_S + 30,
+        "planned_calls": rows,
+        "gates": [{"metric": "scheduled_p99_ms", "max": 5000}, {"metric": "error_rate", "max": 0.02}],
+    }
+    (directory / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def build(directory: Path) -> tuple[float, float]:
+    """Build the report in a process of its own; return seconds and peak memory in GB."""
+    begin = time.monotonic()
+    child = subprocess.Popen([sys.executable, "-m", "reports", "build", str(directory)])
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode not in (0, 1, 4):
+        raise SystemExit(f"perf-report build ended with {child.returncode}")
+    # Linux counts ru_maxrss in KiB, macOS in bytes.
+    return time.monotonic() - begin, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
+def main() -> int:
+    """Print time, memory and size; return 1 where one is more than wanted."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    with tempfile.TemporaryDirectory() as folder:
+        write_run(Path(folder), rows)
+        seconds, gigabytes = build(Path(folder))
+        megabytes = (Path(folder) / REPORT_HTML).stat().st_size / 1e6
+    good = seconds < _MOST_S and gigabytes < _MOST_GB and megabytes < _MOST_MB
+    print(
+        f"{rows:,} samples: {seconds:.1f} s (under {_MOST_S:g}), peak {gigabytes:.2f} GB (under {_MOST_GB:g}), ", end=""
+    )
+    print(f"report.html {megabytes:.2f} MB (under {_MOST_MB:g})")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

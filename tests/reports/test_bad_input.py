@@ -1,0 +1,198 @@
+"""What cannot be measured gets one line on stderr and exit code 2, and nothing in the folder changes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from reports.__main__ import main
+from reports.sample import HEALTH, MANIFEST, SAMPLE_SCHEMA, SAMPLES
+
+Make = Callable[..., Any]
+
+
+def refusal(run: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """Build, expecting exit code 2; return the one line said, and check that the folder is as before."""
+    before = {path.name: path.read_bytes() for path in run.iterdir()} if run.is_dir() else {}
+    assert main(["build", str(run), *options]) == 2
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert said.count("\n") == 1
+    assert said.startswith("perf-report: ")
+    assert before == ({path.name: path.read_bytes() for path in run.iterdir()} if run.is_dir() else {})
+    return said
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for at in range(200, 4000):
+        content[at] ^= 0xFF
+    path.write_bytes(content)
+
+
+def rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    pq.write_table(change(pq.read_table(path)), path)
+
+
+SAMPLES_SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (Path.unlink, "missing"),
+    "no bytes": (lambda path: path.write_bytes(b""), "not a whole Parquet file"),
+    "truncated": (truncate, "not a whole Parquet file"),
+    "corrupt": (flip, "not a whole Parquet file"),
+    "not parquet": (lambda path: path.write_text("call_id,try\n1,0\n" * 9), "not a whole Parquet file"),
+    "a column gone": (lambda path: rewrite(path, lambda t: t.drop_columns(["end_s", "kind"])), "missing: kind, end_s"),
+    "another version": (
+        lambda path: rewrite(path, lambda t: t.replace_schema_metadata({"schema_version": "7"})),
+        "schema_version is 7, this perf-report reads 1",
+    ),
+    "no version": (lambda path: rewrite(path, lambda t: t.replace_schema_metadata(None)), "schema_version is none"),
+    "another type": (
+        lambda path: rewrite(
+            path, lambda t: t.set_column(5, "planned_s", pa.array([f"at {n}" for n in range(len(t))]))
+        ),
+        "not a whole Parquet file of this schema",
+    ),
+    "no rows": (lambda path: rewrite(path, lambda t: t.slice(0, 0)), "nothing there to measure"),
+    "warm-up only": (lambda path: rewrite(path, lambda t: t.slice(0, 50)), "no request in the measure phase"),
+    "an empty cell": (
+        lambda path: rewrite(
+            path, lambda t: t.set_column(2, "call_id", pa.array([None, *range(1, len(t))], pa.int64()))
+        ),
+        "call_id",
+    ),
+    "a strange outcome": (
+        lambda path: rewrite(
+            path,
+            lambda t: t.set_column(
+                t.schema.get_field_index("outcome"), "outcome", pa.array(["lucky"] * len(t)).dictionary_encode()
+            ),
+        ),
+        "column outcome holds 'lucky'",
+    ),
+    "an infinite time": (
+        lambda path: rewrite(path, lambda t: t.set_column(5, "planned_s", pa.array([float("inf")] * len(t)))),
+        "column planned_s holds an infinite number",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES_SPOILT)
+def test_samples_that_cannot_be_read_are_refused(make_run: Make, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    spoil, said = SAMPLES_SPOILT[name]
+    run = make_run().write()
+    spoil(run / SAMPLES)
+    line = refusal(run, capsys)
+    assert said in line
+    assert str(run / SAMPLES) in line
+
+
+def test_a_truncated_health_file_is_refused(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run().write()
+    truncate(run / HEALTH)
+    assert str(run / HEALTH) in refusal(run, capsys)
+
+
+MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "not an object": (lambda m: [m], "schema_version is None"),
+    "another version": (lambda m: m | {"schema_version": 2}, "schema_version is 2, this perf-report reads 1"),
+    "a field gone": (lambda m: {k: v for k, v in m.items() if k != "planned_calls"}, "`planned_calls`"),
+    "a wrong type": (lambda m: m | {"warmup_s": "five"}, "$.warmup_s"),
+    "a negative span": (lambda m: m | {"duration_s": -1}, "must be 0 or more"),
+    "an unknown metric": (
+        lambda m: m | {"gates": [{"metric": "speed", "max": 1}]},
+        "no metric is called 'speed'; there are scheduled_p50_ms",
+    ),
+    "a gate without limit": (lambda m: m | {"gates": [{"metric": "error_rate"}]}, "give either max or min"),
+}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_manifest_that_cannot_be_trusted_is_refused(
+    make_run: Make, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    change, said = MANIFESTS[name]
+    builder = make_run()
+    run = builder.write()
+    (run / MANIFEST).write_text(json.dumps(change(builder.manifest)))
+    assert said in refusal(run, capsys)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
+def test_a_manifest_that_is_not_json_is_refused(
+    make_run: Make, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    run = make_run().write()
+    (run / MANIFEST).write_bytes(content)
+    assert "not readable as JSON" in refusal(run, capsys)
+
+
+GATES_FILES = {
+    "broken TOML": ("[[gate]\n", "not readable as TOML"),
+    "no gates": ("", "each [[gate]] has metric"),
+    "a misspelt key": ('[[gate]]\nmetric = "error_rate"\nmaximum = 1\n', "unknown field `maximum`"),
+    "both limits": ('[[gate]]\nmetric = "error_rate"\nmax = 1\nmin = 0\n', "give either max or min"),
+    "an infinite limit": ('[[gate]]\nmetric = "error_rate"\nmax = inf\n', "must be a finite number"),
+    "an unknown metric": ('[[gate]]\nmetric = "speed"\nmax = 1\n', "no metric is called 'speed'"),
+}
+
+
+@pytest.mark.parametrize("name", GATES_FILES)
+def test_a_gates_file_that_cannot_be_used_is_refused(
+    make_run: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    content, said = GATES_FILES[name]
+    path = tmp_path / "gates.toml"
+    path.write_text(content)
+    line = refusal(make_run().write(), capsys, "--gates", str(path))
+    assert said in line
+    assert str(path) in line
+
+
+def test_a_missing_gates_file_run_directory_or_manifest_is_refused(
+    make_run: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run().write()
+    assert "no such gates file" in refusal(run, capsys, "--gates", str(tmp_path / "none.toml"))
+    assert "no such run directory" in refusal(tmp_path / "none", capsys)
+    (run / MANIFEST).unlink()
+    assert "a run directory made by" in refusal(run, capsys)
+
+
+def test_a_report_that_cannot_be_written_is_refused_and_leaves_nothing(
+    make_run: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run().write()
+    (run / "report.html").mkdir()
+    assert main(["build", str(run)]) == 2
+    assert f"{run / 'report.html'}: cannot be written" in capsys.readouterr().err
+    assert not list(run.glob(".*"))
+
+
+def test_a_missing_extra_says_what_to_install() -> None:
+    hide = "import sys; sys.modules['pandas'] = None; from reports.__main__ import main; sys.exit(main(['build', '.']))"
+    done = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == 'perf-report: pandas is not installed; pip install "apiflowx-harness[report]"\n'
+
+
+def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["build"])
+    assert stopped.value.code == 2
+    assert "RUN_DIR" in capsys.readouterr().err
+
+
+def test_samples_written_by_the_schema_alone_are_read(make_run: Make) -> None:
+    run = make_run().write()
+    assert pq.read_schema(run / SAMPLES).equals(SAMPLE_SCHEMA)
+    assert main(["build", str(run)]) == 0

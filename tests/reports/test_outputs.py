@@ -1,0 +1,177 @@
+"""The files: whole, escaped, and the same for the same run."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from reports.__main__ import main
+from reports.build import write
+from reports.problem import Unusable
+from reports.sample import JUNIT_XML, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD
+
+Make = Callable[..., Any]
+EVIL = "<script>alert(1)</script>&\"'|`\x07]]>"
+FILES = (SUMMARY_JSON, SUMMARY_MD, REPORT_HTML, JUNIT_XML)
+
+
+def evil_run(make_run: Make) -> Path:
+    """A run in which whatever a user can name is an attack on the page."""
+    builder = make_run().gates({"metric": "error_rate", "max": 0.0, "why": EVIL})
+    builder.manifest |= {"scenario": EVIL, "run_id": EVIL, "description": EVIL, "world": EVIL, "target": EVIL}
+    builder.manifest |= {"labels": {EVIL: EVIL}, "argv": [EVIL], "machine": {EVIL: EVIL}, "versions": {EVIL: EVIL}}
+    builder.manifest["incidents"] = [{"kind": EVIL, "what": EVIL, "start_s": 10, "end_s": 12}]
+    builder.fail(300, "refused", status=502, code=EVIL)
+    builder.set(slice(400, 600), provider=EVIL, model=EVIL, kind=EVIL, worker=EVIL, request_id=EVIL)
+    run: Path = builder.write()
+    return run
+
+
+def junit(run: Path) -> ElementTree.Element:
+    return ElementTree.parse(run / JUNIT_XML).getroot()[0]  # noqa: S314 - our own file
+
+
+def test_nothing_from_a_run_becomes_markup(make_run: Make) -> None:
+    run = evil_run(make_run)
+    assert main(["build", str(run)]) in (1, 4)
+    page = (run / REPORT_HTML).read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script" not in (run / SUMMARY_MD).read_text()
+    suite = junit(run)
+    said = {p.get("name"): p.get("value") for p in suite.iter("property")}
+    assert said[EVIL.replace("\x07", "\ufffd")] == EVIL.replace("\x07", "\ufffd")
+    assert json.loads((run / SUMMARY_JSON).read_text())["manifest"]["scenario"] == EVIL
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(make_run: Make) -> None:
+    run = make_run().write()
+    main(["build", str(run)])
+    page = (run / REPORT_HTML).read_text()
+    assert "<script" not in page
+    assert not re.search(r"@import|<iframe|<img|<object", page)
+    assert set(re.findall(r'(?:src|href)="([^"#]*)', page)) <= {"", "data:,"}
+    assert page.count("<svg") == 6
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    for target in re.findall(r'(?:href="|url\()#([^")]+)', page):
+        assert target in ids
+    assert not re.search("#0101[01]", page)
+
+
+def test_the_same_run_gives_the_same_files(make_run: Make) -> None:
+    run = make_run().write()
+    main(["build", str(run)])
+    first = {name: (run / name).read_bytes() for name in FILES}
+    main(["build", str(run)])
+    assert first == {name: (run / name).read_bytes() for name in FILES}
+
+
+def test_junit_has_a_case_per_check_and_gate(make_run: Make) -> None:
+    run = (
+        make_run()
+        .gates(
+            {"metric": "scheduled_p95_ms", "max": 1},
+            {"metric": "scheduled_p95_ms", "max": 1480},
+            {"metric": "error_rate", "max": 0.1},
+        )
+        .write()
+    )
+    assert main(["build", str(run)]) == 1
+    suite = junit(run)
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors"), suite.get("skipped")) == (
+        "12",
+        "1",
+        "0",
+        "1",
+    )
+    gates = [case for case in suite.iter("testcase") if case.get("classname") == "perf-report.gate"]
+    assert [case[0].tag for case in gates] == ["failure", "skipped", "system-out"]
+
+
+def test_an_invalid_run_is_an_error_in_junit(make_run: Make) -> None:
+    run = make_run().fail(700, "lost").write()
+    assert main(["build", str(run)]) == 3
+    suite = junit(run)
+    assert [case.get("name") for case in suite.iter("testcase") if case.find("error") is not None] == ["nothing lost"]
+    assert suite.get("skipped") == "3"
+
+
+def numbers(value: object) -> Iterator[float]:
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from numbers(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from numbers(part)
+    elif isinstance(value, float):
+        yield value
+
+
+def refuse(word: str) -> float:
+    raise AssertionError(f"{word} is not JSON")
+
+
+def test_summary_json_is_strict_json_with_its_version(make_run: Make) -> None:
+    builder = make_run(150)
+    builder.fail(slice(100, None), "timeout")
+    run = builder.write()
+    main(["build", str(run)])
+    found = json.loads((run / SUMMARY_JSON).read_text(), parse_constant=refuse)
+    assert found["schema_version"] == 1
+    assert found["metrics"]["tpot_p50_ms"]["value"] is None
+    assert all(math.isfinite(value) for value in numbers(found))
+
+
+def test_markdown_tables_have_as_many_cells_in_every_row(make_run: Make) -> None:
+    run = evil_run(make_run)
+    main(["build", str(run)])
+    blocks = re.findall(r"(?:^\|.*\n)+", (run / SUMMARY_MD).read_text(), flags=re.MULTILINE)
+    assert len(blocks) >= 7
+    for block in blocks:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "summary.md"
+    path.write_text("before")
+    with pytest.raises(UnicodeEncodeError):
+        write(path, "half \ud800")
+    assert path.read_text() == "before"
+    with pytest.raises(Unusable, match="cannot be written"):
+        write(tmp_path / "none" / "summary.md", "text")
+    assert [found.name for found in tmp_path.iterdir()] == ["summary.md"]
+
+
+SPARSE: dict[str, Callable[[Any], object]] = {
+    "nothing ok": lambda b: b.fail(slice(None), "connection", code="ConnectError"),
+    "everything hangs": lambda b: b.fail(slice(None), "cut_off"),
+    "nothing sent": lambda b: b.fail(slice(None), "never_sent"),
+    "no streams": lambda b: b.set(slice(None), stream=False),
+    "one ok": lambda b: b.fail(slice(0, 58), "timeout"),
+    "all at once": lambda b: b.set(
+        slice(None), planned_s=6.0, sent_s=6.0, first_byte_s=6.0, end_s=6.0, phase="measure"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_a_run_with_little_in_it_still_gets_its_report(make_run: Make, name: str) -> None:
+    builder = make_run(60, warmup_s=0.0)
+    SPARSE[name](builder)
+    run = builder.write()
+    assert main(["build", str(run)]) in (0, 1, 3, 4)
+    assert "</html>" in (run / REPORT_HTML).read_text()
+
+
+def test_plots_without_data_say_so(make_run: Make) -> None:
+    run = make_run(60, warmup_s=0.0).fail(slice(None), "connection", code="ConnectError").write()
+    main(["build", str(run)])
+    page = (run / REPORT_HTML).read_text()
+    assert page.count("There was no data to draw.") == 5
+    assert page.count("<svg") == 1

@@ -1,0 +1,188 @@
+"""Every way a run can end, by exit code and by what is said."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reports.__main__ import main
+from reports.sample import REPORT_HTML, SUMMARY_JSON
+
+Make = Callable[..., Any]
+Spoil = Callable[[Any], object]
+
+
+def summary(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / SUMMARY_JSON).read_text())
+    return found
+
+
+def test_a_healthy_run_passes_and_says_where_the_report_is(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run().write()
+    assert main(["build", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("PASS  All 3 gates were kept")
+    assert said.rstrip().endswith(str(run / REPORT_HTML))
+    assert summary(run)["verdict"]["exit_code"] == 0
+
+
+def hot(builder: Any) -> None:
+    builder.health.loc[(builder.health["worker"] == "w1") & builder.health["at_s"].between(20, 25), "cpu_percent"] = 97
+
+
+def forget(builder: Any) -> None:
+    builder.samples = builder.samples.drop(index=[500, 501])
+
+
+def repeat(builder: Any) -> None:
+    builder.samples.loc[500, "call_id"] = 499
+
+
+def skip_a_try(builder: Any) -> None:
+    builder.samples.loc[500, "try"] = 1
+
+
+INVALID: dict[str, tuple[Spoil, str]] = {
+    "a row missing": (forget, "ledger: 1,000 calls were planned, 998 are recorded"),
+    "a row twice": (repeat, "ledger: 1,000 calls were planned, 999 are recorded; 1 rows repeat"),
+    "a try missing": (skip_a_try, "ledger: 1 calls have tries missing"),
+    "a row lost": (lambda b: b.fail(700, "lost"), "nothing lost: 1 requests lost"),
+    "a worker dead": (lambda b: b.manifest["workers"][1].update(lost=True), "workers that died: w1"),
+    "nothing sent": (lambda b: b.fail(slice(None), "never_sent"), "requests sent: 0 sent in the measure phase"),
+    "interrupted": (lambda b: b.manifest.update(interrupted=True), "run completed: it ran for 53 s, then was"),
+    "times out of order": (lambda b: b.set(700, end_s=1.0), "clock: 1 tries end before they begin"),
+    "sent late": (
+        lambda b: b.set(slice(200, None), sent_s=b.samples["planned_s"] + 0.15, end_s=b.samples["end_s"] + 0.15),
+        "dispatch delay: p99 150",
+    ),
+    "hot generator": (hot, "generator CPU: highest reading 97 %; worker w1 stayed above 90 % for 6.0 s"),
+    "lagging generator": (lambda b: b.health.update({"hub_lag_ms": b.health["hub_lag_ms"] + 60}), "generator lag: p99"),
+    "late mock": (lambda b: b.set(slice(200, None), overhead_ms=80.0), "mock lateness: p99 80.0 ms, limit"),
+}
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_a_measurement_that_cannot_be_believed_is_invalid(make_run: Make, name: str) -> None:
+    spoil, reason = INVALID[name]
+    builder = make_run()
+    spoil(builder)
+    run = builder.write()
+    assert main(["build", str(run)]) == 3
+    found = summary(run)
+    assert found["verdict"]["verdict"] == "INVALID"
+    assert any(reason in said for said in found["verdict"]["reasons"])
+    assert {gate["result"] for gate in found["gates"]} == {"NOT_JUDGED"}
+
+
+def test_an_invalid_run_lists_every_reason_and_comes_before_a_failed_gate(make_run: Make) -> None:
+    builder = make_run().gates({"metric": "scheduled_p95_ms", "max": 1})
+    hot(builder)
+    builder.fail(700, "lost")
+    run = builder.write()
+    assert main(["build", str(run)]) == 3
+    assert len(summary(run)["verdict"]["reasons"]) == 2
+
+
+# What a gate comes to on the healthy run of 1,000 calls, 900 of them measured.
+GATES: dict[str, tuple[dict[str, Any], Spoil, int, str]] = {
+    "percentile kept": ({"metric": "scheduled_p99_ms", "max": 3000}, lambda b: b, 0, "kept"),
+    "percentile broken": ({"metric": "scheduled_p95_ms", "max": 900}, lambda b: b, 1, "broken"),
+    "percentile open": ({"metric": "scheduled_p95_ms", "max": 1480}, lambda b: b, 4, "samples would do"),
+    "too few samples": ({"metric": "service_p999_ms", "max": 9000}, lambda b: b, 4, "n/a (n=900 < 3,688)"),
+    "rate kept": ({"metric": "error_rate", "max": 0.02}, lambda b: b, 0, "kept"),
+    "rate broken": (
+        {"metric": "error_rate", "max": 0.01},
+        lambda b: b.fail(slice(300, 400), "refused", status=502, code="ALL_PROVIDERS_FAILED"),
+        1,
+        "broken",
+    ),
+    "rate open": (
+        {"metric": "error_rate", "max": 0.02},
+        lambda b: b.fail(slice(300, 312), "refused", status=502, code="ALL_PROVIDERS_FAILED"),
+        4,
+        "samples would do (n=900)",
+    ),
+    "count kept": ({"metric": "malformed_count", "max": 0}, lambda b: b, 0, "is 0, limit ≤ 0: kept"),
+    "count broken": ({"metric": "malformed_count", "max": 0}, lambda b: b.fail(300, "malformed"), 1, "is 1"),
+    "status counted": (
+        {"metric": "count_500", "max": 0},
+        lambda b: b.fail(300, "refused", status=500, code="INTERNAL_ERROR"),
+        1,
+        "is 1, limit ≤ 0: broken",
+    ),
+    "warm-up not counted": ({"metric": "timeout_count", "max": 0}, lambda b: b.fail(50, "timeout"), 0, "kept"),
+    "rate per second": ({"metric": "achieved_rate_per_s", "min": 19.5}, lambda b: b, 0, "is 20/s"),
+    "achieved too little": ({"metric": "achieved_rate_per_s", "min": 20.5}, lambda b: b, 1, "broken"),
+    "goodput": ({"metric": "goodput_per_s", "min": 19}, lambda b: b, 0, "kept"),
+    "residual": ({"metric": "residual_p99_ms", "max": 10}, lambda b: b, 0, "kept"),
+    "hanging": (
+        {"metric": "service_p95_ms", "max": 5000},
+        lambda b: b.set(slice(300, 400), end_s=b.samples["sent_s"] + 30).fail(slice(300, 400), "timeout"),
+        1,
+        "> 30.0 s, limit ≤ 5.00 s: broken",
+    ),
+    "no data": (
+        {"metric": "ttft_p50_ms", "max": 5000},
+        lambda b: b.set(slice(None), stream=False),
+        4,
+        "there was nothing to measure",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_a_gate_passes_or_fails_only_by_its_whole_interval(make_run: Make, name: str) -> None:
+    gate, change, code, said = GATES[name]
+    builder = make_run().gates(gate)
+    change(builder)
+    run = builder.write()
+    assert main(["build", str(run)]) == code
+    assert said in summary(run)["gates"][0]["said"]
+
+
+def test_inconclusive_can_be_let_pass_but_nothing_else(make_run: Make) -> None:
+    run = make_run().gates({"metric": "scheduled_p95_ms", "max": 1480}).write()
+    assert main(["build", str(run), "--inconclusive-ok"]) == 0
+    assert summary(run)["verdict"]["verdict"] == "INCONCLUSIVE"
+    failing = make_run(name="failing").gates({"metric": "scheduled_p95_ms", "max": 1}).write()
+    assert main(["build", str(failing), "--inconclusive-ok"]) == 1
+
+
+def test_a_failed_gate_comes_before_an_undecided_one(make_run: Make) -> None:
+    run = (
+        make_run().gates({"metric": "scheduled_p95_ms", "max": 1480}, {"metric": "scheduled_p50_ms", "max": 1}).write()
+    )
+    assert main(["build", str(run)]) == 1
+
+
+def test_without_gates_nothing_is_decided(make_run: Make) -> None:
+    run = make_run().gates().write()
+    assert main(["build", str(run)]) == 4
+    assert "--gates" in summary(run)["verdict"]["why"]
+
+
+def test_a_gate_on_the_mocks_plan_does_not_apply_to_a_real_gateway(make_run: Make) -> None:
+    builder = make_run().gates({"metric": "residual_p99_ms", "max": 10}, {"metric": "error_rate", "max": 0.05})
+    builder.manifest["target_kind"] = "external"
+    builder.set(slice(None), planned_ms=np.nan, planned_first_ms=np.nan, overhead_ms=np.nan)
+    run = builder.write()
+    assert main(["build", str(run)]) == 0
+    assert [gate["result"] for gate in summary(run)["gates"]] == ["NOT_APPLICABLE", "PASS"]
+
+
+def test_a_gates_file_replaces_the_runs_own_gates(make_run: Make, tmp_path: Path) -> None:
+    run = make_run().write()
+    gates = tmp_path / "gates.toml"
+    gates.write_text('[[gate]]\nmetric = "scheduled_p50_ms"\nmax = 1\nwhy = "to see it fail"\n')
+    assert main(["build", str(run), "--gates", str(gates)]) == 1
+    assert [gate["gate"]["metric"] for gate in summary(run)["gates"]] == ["scheduled_p50_ms"]
+
+
+def test_missing_health_is_said_and_does_not_decide(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    builder = make_run()
+    builder.health = None
+    assert main(["build", str(builder.write())]) == 0
+    assert "unknown    generator CPU: not recorded" in capsys.readouterr().out
