@@ -37,9 +37,11 @@ def share(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a percentage: 0 %, 0.042 %, 4.2 %, 97.3 %."""
+    """Return a percentage: 0 %, 0.042 %, 4.2 %, 97.3 %, 99.9954 %: two digits of whichever side is rarer."""
     if value in (0, 100):
         return f"{value:.0f} %"
+    if 99 < value < 100:
+        return f"{100 - float(f'{100 - value:.2g}'):.10g} %"
     return f"{value:.2g} %" if abs(value) < 9.95 else f"{value:.1f} %"
 
 

@@ -98,7 +98,9 @@ def judge_run(checks: tuple[Check, ...], gates: tuple[GateResult, ...]) -> Judge
         why = "No gate was set that this run can be judged by; give some with --gates"
         return _judgement(Verdict.INCONCLUSIVE, why, (why,))
     what = "The one gate was" if len(passed) == 1 else f"All {len(passed)} gates were"
-    return _judgement(Verdict.PASS, f"{what} kept, and the measurement is sound", ())
+    unseen = [check.name for check in checks if check.result is Result.UNKNOWN]
+    sound = f"but nothing was recorded of {' and '.join(unseen)}" if unseen else "and the measurement is sound"
+    return _judgement(Verdict.PASS, f"{what} kept, {sound}", ())
 
 
 def _judgement(verdict: Verdict, why: str, reasons: tuple[str, ...]) -> Judgement:

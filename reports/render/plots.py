@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
-from unicodedata import east_asian_width
 
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from reports.format import number, tick
-from reports.render.svg import GRID, INK, MUTED, SERIES, SHADE, inline, style
+from reports.render.axes import canvas, columns, drawable, legend, ms_axis, panel, shade, short
+from reports.render.svg import GRID, INK, MUTED, SERIES, inline, style
 from reports.values import Curve, Heat, Histogram, Summary
 
-_WIDTH: Final = 5.6
-_LEAST_MS: Final = 1e-3
-_LONGEST_NAME: Final = 50
 _SIDE_BY_SIDE: Final = 27
 _BLUE, _ORANGE, _GREEN, _PURPLE, _PINK, _GREY = SERIES
 _DASHES: Final = ("-", (0, (5, 1.6)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), "-", (0, (3, 1)))
-# Ticks of a logarithmic axis, per decade, from coarse to fine.
-_STEPS: Final = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), tuple(1 + at / 5 for at in range(45)))
 _LEVELS: Final = (0.12, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 
 
@@ -113,80 +106,15 @@ def _plot(
         return Plot(name, title, caption, inline(draw(summary), f"plot-{name}"))
 
 
-def _figure(height: float = 3.2) -> Figure:
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    figure.patch.set_visible(False)
-    return figure
-
-
-def _axes(figure: Figure) -> Axes:
-    axes: Axes = figure.add_subplot()
-    axes.patch.set_visible(False)
-    axes.xaxis.set_minor_locator(NullLocator())
-    return axes
-
-
-def _legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=columns, borderaxespad=0.2)
-
-
-def _ms_axis(axis: Axis, values: Sequence[float]) -> None:
-    """Make a time axis logarithmic in effect: round durations, as fine as gives three ticks or more."""
-    low, high = min(values), max(values)
-    for steps in _STEPS:
-        ticks = [step * 10.0**decade for decade in range(-3, 8) for step in steps]
-        inside = [value for value in ticks if low / 1.1 <= value <= high * 1.1]
-        if len(inside) >= 3:
-            break
-    axis.set_major_locator(FixedLocator(inside))
-    axis.set_major_formatter(FuncFormatter(lambda value, _at: tick(value)))
-    axis.set_minor_locator(NullLocator())
-
-
-def _drawable(values: Iterable[float]) -> list[float]:
-    """Times as a logarithmic axis can show them: a microsecond at least."""
-    return [max(value, _LEAST_MS) for value in values]
-
-
-def _width(text: str) -> int:
-    """Columns a text takes: Chinese characters take two."""
-    return sum(1 + (east_asian_width(letter) in "WF") for letter in text)
-
-
-def _short(name: str) -> str:
-    kept = name
-    while _width(kept) > _LONGEST_NAME:
-        kept = kept[:-1]
-    return name if kept == name else f"{kept}…"
-
-
-def _shade(axes: Axes, summary: Summary, *, named: bool) -> None:
-    warmup = summary.window_s[0]
-    if warmup > 0:
-        axes.axvspan(0, warmup, color=SHADE, lw=0, label="warm-up" if named else None)
-    for number_, incident in enumerate(summary.incidents):
-        label = "incident" if named and number_ == 0 else None
-        axes.axvspan(
-            incident.start_s,
-            incident.end_s,
-            facecolor="none",
-            edgecolor=_PINK,
-            hatch="///",
-            lw=0,
-            alpha=0.45,
-            label=label,
-        )
-
-
 def _load(summary: Summary) -> Figure:
     series = summary.curves.series
-    figure = _figure(3.8)
+    figure = canvas(3.8)
     grid = figure.add_gridspec(2, 1, height_ratios=(1.5, 1))
     rates = figure.add_subplot(grid[0])
     flight = figure.add_subplot(grid[1], sharex=rates)
     edges = [*series.start_s, series.start_s[-1] + series.bin_s]
-    _shade(rates, summary, named=True)
-    _shade(flight, summary, named=False)
+    shade(rates, summary, named=True)
+    shade(flight, summary, named=False)
     rates.stairs(series.offered, edges, color=_GREY, lw=1.3, label="offered", baseline=None)
     rates.stairs(series.answered, edges, color=_BLUE, lw=1.8, label="answered", baseline=None)
     rates.stairs(series.failed, edges, color=_ORANGE, fill=True, alpha=0.8, label="failed")
@@ -200,46 +128,46 @@ def _load(summary: Summary) -> Figure:
     rates.set_ylabel("requests per second")
     flight.set_ylabel("in flight")
     flight.set_xlabel("seconds since the run's start")
-    _legend(figure, rates, 5)
+    legend(figure, rates, 5)
     return figure
 
 
 def _time(summary: Summary) -> Figure:
     series = summary.curves.series
-    figure = _figure()
-    axes = _axes(figure)
+    figure = canvas()
+    axes = panel(figure)
     points = [
         (start + series.bin_s / 2, middle, high)
         for start, middle, high in zip(series.start_s, series.p50_ms, series.p95_ms, strict=True)
         if middle is not None and high is not None
     ]
     at = [point[0] for point in points]
-    middle, high = (_drawable(point[i] for point in points) for i in (1, 2))
-    _shade(axes, summary, named=True)
+    middle, high = (drawable(point[i] for point in points) for i in (1, 2))
+    shade(axes, summary, named=True)
     axes.fill_between(at, middle, high, color=_BLUE, alpha=0.2, lw=0, label="p50 to p95")
     axes.plot(at, high, color=_BLUE, lw=0.9, ls=_DASHES[1])
     axes.plot(at, middle, color=_BLUE, lw=1.9, label="p50", marker="o" if len(at) < 3 else "")
     axes.set_yscale("log")
-    _ms_axis(axes.yaxis, [*middle, *high])
+    ms_axis(axes.yaxis, [*middle, *high])
     axes.set_xlim(0, series.start_s[-1] + series.bin_s)
     axes.set_xlabel("seconds since the run's start")
     axes.set_ylabel("scheduled latency")
-    _legend(figure, axes)
+    legend(figure, axes)
     return figure
 
 
 def _tail(summary: Summary) -> Figure:
-    figure = _figure()
-    axes = _axes(figure)
+    figure = canvas()
+    axes = panel(figure)
     looks = {"scheduled": (_ORANGE, _DASHES[0], 2.6), "service": (_BLUE, _DASHES[1], 1.7)}
     values: list[float] = []
     for curve in summary.curves.percentiles:
         colour, dash, width = looks[curve.name]
         beyond = [1 / (1 - share) for share in curve.share]
         axes.plot(
-            beyond, _drawable(curve.ms), color=colour, ls=dash, lw=width, label=f"{curve.name} (n={number(curve.n)})"
+            beyond, drawable(curve.ms), color=colour, ls=dash, lw=width, label=f"{curve.name} (n={number(curve.n)})"
         )
-        values += _drawable(curve.ms)
+        values += drawable(curve.ms)
     axes.set_xscale("log")
     axes.set_yscale("log")
     marks = {1: "0 %", 2: "50 %", 10: "90 %", 100: "99 %", 1000: "99.9 %", 1e4: "99.99 %", 1e5: "99.999 %"}
@@ -248,40 +176,40 @@ def _tail(summary: Summary) -> Figure:
     axes.xaxis.set_major_locator(FixedLocator(list(shown)))
     axes.xaxis.set_major_formatter(FixedFormatter(list(shown.values())))
     axes.xaxis.set_minor_locator(NullLocator())
-    _ms_axis(axes.yaxis, values)
+    ms_axis(axes.yaxis, values)
     axes.set_xlabel("percentile")
     axes.set_ylabel("latency")
-    _legend(figure, axes)
+    legend(figure, axes)
     return figure
 
 
 def _routes(summary: Summary) -> Figure:
-    figure = _figure(3.8)
-    axes = _axes(figure)
+    figure = canvas(3.8)
+    axes = panel(figure)
     found: tuple[Curve, ...] = summary.curves.routes
     for curve, colour, dash in zip(found, SERIES, _DASHES, strict=False):
         axes.step(
-            _drawable(curve.ms),
+            drawable(curve.ms),
             [share * 100 for share in curve.share],
             where="post",
             color=colour,
             ls=dash,
-            label=f"{_short(curve.name)} (n={number(curve.n)})",
+            label=f"{short(curve.name)} (n={number(curve.n)})",
         )
     axes.set_xscale("log")
-    _ms_axis(axes.xaxis, _drawable(value for curve in found for value in curve.ms))
+    ms_axis(axes.xaxis, drawable(value for curve in found for value in curve.ms))
     axes.set_ylim(0, 101)
     axes.set_xlabel("service latency")
     axes.set_ylabel("share of ok requests, %")
-    wide = any(_width(curve.name) > _SIDE_BY_SIDE for curve in found)
-    _legend(figure, axes, 1 if wide else 2)
+    wide = any(columns(curve.name) > _SIDE_BY_SIDE for curve in found)
+    legend(figure, axes, 1 if wide else 2)
     return figure
 
 
 def _heat(summary: Summary) -> Figure:
     heat = summary.curves.heat
-    figure = _figure()
-    axes = _axes(figure)
+    figure = canvas()
+    axes = panel(figure)
     if heat is not None:
         most = max(max(row) for row in heat.counts)
         for level, alpha in enumerate(_LEVELS):
@@ -294,7 +222,7 @@ def _heat(summary: Summary) -> Figure:
         axes.set_xlim(heat.time_s[0], heat.time_s[-1])
         axes.set_yscale("log")
         axes.set_ylim(heat.ms[0], heat.ms[-1])
-        _ms_axis(axes.yaxis, [heat.ms[0], heat.ms[-1]])
+        ms_axis(axes.yaxis, [heat.ms[0], heat.ms[-1]])
         axes.set_title(f"darkest: {number(most)} requests in one cell", fontsize=9.5, color=MUTED, loc="left")
     axes.set_xlabel("seconds since the run's start")
     axes.set_ylabel("scheduled latency")
@@ -312,8 +240,8 @@ def _cells(heat: Heat, over: float, most: float) -> list[Path]:
 
 def _residuals(summary: Summary) -> Figure:
     found: Histogram | None = summary.curves.residuals
-    figure = _figure()
-    axes = _axes(figure)
+    figure = canvas()
+    axes = panel(figure)
     if found is not None:
         axes.stairs(found.counts, found.edges, fill=True, color=_BLUE, alpha=0.75)
         axes.axvline(0, color=INK, lw=1, ls=_DASHES[1])

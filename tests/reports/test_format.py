@@ -28,7 +28,8 @@ def test_numbers_have_thousands_separated(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0 %"), (1, "100 %"), (0.00042, "0.042 %"), (0.042, "4.2 %"), (0.9731, "97.3 %")]
+    ("value", "text"),
+    [(0, "0 %"), (1, "100 %"), (0.00042, "0.042 %"), (0.042, "4.2 %"), (0.9731, "97.3 %"), (0.99995432, "99.9954 %")],
 )
 def test_shares_are_percentages(value: float, text: str) -> None:
     assert shown.share(value) == text

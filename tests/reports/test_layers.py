@@ -24,6 +24,7 @@ ORDER = (
     "gates",
     "summary",
     "render.svg",
+    "render.axes",
     "render.plots",
     "render.text",
     "render.rows",

@@ -185,4 +185,6 @@ def test_missing_health_is_said_and_does_not_decide(make_run: Make, capsys: pyte
     builder = make_run()
     builder.health = None
     assert main(["build", str(builder.write())]) == 0
-    assert "unknown    generator CPU: not recorded" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "but nothing was recorded of generator CPU and generator lag." in said
+    assert "unknown    generator CPU: not recorded" in said
