@@ -1,0 +1,67 @@
+"""Writes the parts of the documentation that derive from the code: `python docs/generate.py` (`make docs`).
+
+Such a part stands between `<!-- made by make docs: NAME -->` and `<!-- end -->`. A test runs the same function and
+fails when a page is stale.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from mock_server.contract.accounts import PLANS, TEST_KEYS
+from mock_server.core.world import World
+from mock_server.schema import settings_of
+
+DOCS: Final = Path(__file__).parent
+_BLOCK: Final = re.compile(r"(<!-- made by make docs: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def filled(text: str) -> str:
+    """``text`` with every generated part made anew."""
+    return _BLOCK.sub(lambda block: f"{block[1]}\n{PARTS[block[2]]()}\n{block[3]}", text)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = tuple(head)
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def _settings() -> str:
+    rows = []
+    for setting in settings_of(World):
+        default = f"`{setting.default}`" if setting.default else "required"
+        rows.append((f"`{setting.path}`", setting.allowed, default, setting.meaning))
+    return _table(("setting", "may be", "default", "meaning"), rows)
+
+
+def _keys() -> str:
+    def balance(tokens: int | None) -> str:
+        return "unlimited" if tokens is None else f"{tokens:,}"
+
+    rows = [(f"`{row.key}`", row.use, row.plan, balance(row.balance)) for row in TEST_KEYS]
+    return _table(("key", "what happens", "plan", "balance in tokens"), rows)
+
+
+def _plans() -> str:
+    def limit(number: int | None) -> str:
+        return "–" if number is None else f"{number:,}"
+
+    rows = [(f"`{name}`", limit(p.rpm), limit(p.rpd), limit(p.tpm), limit(p.concurrent)) for name, p in PLANS.items()]
+    return _table(("plan", "requests/min", "requests/day", "tokens/min", "in flight at once"), rows)
+
+
+PARTS: Final = {"settings": _settings, "keys": _keys, "plans": _plans}
+
+
+def main() -> None:
+    """Make every page anew."""
+    for page in DOCS.glob("*.md"):
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
