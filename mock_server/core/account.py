@@ -32,12 +32,16 @@ class AccountView(Struct, frozen=True):
 
 
 class Account:
-    """Mutable: ledger and limits; changed only by sessions and the control plane."""
+    """Mutable: ledger and limits; changed only by sessions and the control plane.
 
-    __slots__ = ("_limits", "fate", "in_flight", "key", "ledger", "plan")
+    ``shown_key`` is what logs and journals may say of the key: its last four characters.
+    """
+
+    __slots__ = ("_limits", "fate", "in_flight", "key", "ledger", "plan", "shown_key")
 
     def __init__(self, key: str, settings: AccountSettings, plan: Plan, now: float) -> None:
         self.key = key
+        self.shown_key = "…" + key[-4:]
         self.plan = settings.plan
         self.fate: Fate = settings.fate
         self.ledger = Ledger(settings.balance)
@@ -95,5 +99,5 @@ class Account:
         """A picture of the account as it is now."""
         ledger = self.ledger
         return AccountView(
-            "…" + self.key[-4:], self.plan, ledger.balance, ledger.reserved, ledger.charged, len(self.in_flight)
+            self.shown_key, self.plan, ledger.balance, ledger.reserved, ledger.charged, len(self.in_flight)
         )

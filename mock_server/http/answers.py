@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 
 from mock_server.contract.errors import INVALID_API_KEY, MODEL_UNAVAILABLE, Refusal
 from mock_server.contract.messages import ENCODER, ErrorBody, ErrorResponse
@@ -14,6 +14,14 @@ Headers = list[tuple[bytes, bytes]]
 JSON_TYPE: Final = (b"content-type", b"application/json; charset=utf-8")
 EVENTS_TYPE: Final = (b"content-type", b"text/event-stream; charset=utf-8")
 NO_CACHE: Final = (b"cache-control", b"no-cache")
+
+
+class Reply(NamedTuple):
+    """A whole answer, but for its length, which whoever sends it announces."""
+
+    status: int
+    headers: Headers
+    body: bytes
 
 
 class Timing:
@@ -35,6 +43,14 @@ class Timing:
             b'planned;dur=%.3f, first;dur=%.3f, overhead;dur=%.3f, attempts;desc="%d", wasted;dur=%.3f'
             % (self.planned * 1e3, self.first * 1e3, self.overhead * 1e3, self.attempts, self.wasted * 1e3),
         )
+
+
+NO_TIMING: Final = Timing(0.0, 0.0, 0.0, 0, 0.0)
+
+
+def length_line(body: bytes) -> tuple[bytes, bytes]:
+    """The header line that announces the length of ``body``."""
+    return b"content-length", b"%d" % len(body)
 
 
 def quota_headers(quota: Quota, scale: float, unix_now: float) -> Headers:

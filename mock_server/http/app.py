@@ -16,10 +16,11 @@ from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.contract.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from mock_server.contract.openapi import openapi_json
 from mock_server.core.engine import Engine
-from mock_server.http.answers import JSON_TYPE, Timing, error_body, error_headers
+from mock_server.http.answers import JSON_TYPE, NO_TIMING, Headers, Reply, error_body, error_headers
 from mock_server.http.context import Context
 from mock_server.http.control import Control
 from mock_server.http.gateway import Gateway
+from mock_server.http.protocol import Begun
 
 
 class MockApp(Starlette):
@@ -45,6 +46,10 @@ class MockApp(Starlette):
         else:
             await super().__call__(scope, receive, send)
 
+    def at_once(self, arrived: float, headers: Headers, body: bytes) -> Reply | Begun:
+        """Answer a call of the API's endpoint without waiting, if it can be."""
+        return self._gateway.at_once(arrived, headers, body)
+
     async def _openapi_document(self, _request: Request) -> Response:
         return Response(self._openapi, media_type="application/json")
 
@@ -58,7 +63,7 @@ class MockApp(Starlette):
         response.raw_headers += [
             JSON_TYPE,
             (b"x-request-id", next(self._context.ids).encode()),
-            Timing(0.0, 0.0, 0.0, 0, 0.0).header(),
+            NO_TIMING.header(),
             *error_headers(refusal, 1.0),
         ]
         return response

@@ -1,19 +1,20 @@
-"""One request and its answer on the wire: identity, headers, timing, and the entry it leaves in the journal."""
+"""One request and its answer: identity, headers, timing, and the entry it leaves in the journal. Nothing here waits."""
 
 from __future__ import annotations
 
-from time import monotonic
-
-from starlette.types import Scope, Send
+from typing import Literal
 
 from mock_server.contract.errors import Refusal
+from mock_server.contract.messages import ENCODER, ChatResponse
 from mock_server.core.account import Account
 from mock_server.core.session import Answer, Session
 from mock_server.http.answers import (
     EVENTS_TYPE,
     JSON_TYPE,
     NO_CACHE,
+    NO_TIMING,
     Headers,
+    Reply,
     Timing,
     error_body,
     error_headers,
@@ -22,16 +23,17 @@ from mock_server.http.answers import (
 )
 from mock_server.http.context import Context
 from mock_server.http.observe import Entry
-from mock_server.http.protocol import WIRE, Wire
 
 
 class Exchange:
-    """Mutable: filled in as the request is understood and answered. ``arrived`` is in simulated seconds."""
+    """Mutable: filled in as the request is understood and answered.
+
+    ``arrived`` is in simulated seconds. ``ending`` tells, once the exchange is closed, whether the whole answer was
+    handed to a client that was still there.
+    """
 
     __slots__ = (
         "_answer",
-        "_ending",
-        "_send",
         "_status",
         "_timing",
         "account",
@@ -39,18 +41,16 @@ class Exchange:
         "arrived",
         "code",
         "context",
+        "ending",
         "request_id",
         "session",
         "stream",
         "test",
-        "wire",
     )
 
-    def __init__(self, context: Context, scope: Scope, send: Send) -> None:
+    def __init__(self, context: Context, arrived: float) -> None:
         self.context = context
-        wire: Wire | None = scope.get(WIRE)
-        self.wire = Wire(monotonic()) if wire is None else wire
-        self.arrived = context.clock.at(self.wire.arrived)
+        self.arrived = arrived
         self.request_id = next(context.ids)
         self.account: Account | None = None
         self.session: Session | None = None
@@ -58,59 +58,59 @@ class Exchange:
         self.stream = False
         self.applied = ""
         self.code = ""
-        self._send = send
+        self.ending: Literal["complete", "abandoned"] = "abandoned"
         self._status = 0
-        self._timing: Timing | None = None
+        self._timing = NO_TIMING
         self._answer: Answer | None = None
-        self._ending = "abandoned"
 
-    async def wait(self, at: float) -> bool:
-        """Wait until the simulated moment ``at``; False when the client has left."""
-        clock, wire = self.context.clock, self.wire
-        # A timer may fire early by a clock tick: look again.
-        while not wire.gone and (left := clock.wall(at - clock.now())) > 0:
-            await wire.sleep(left)
-        return not wire.gone
+    def due(self, decision: Session | Refusal, now: float) -> Reply | None:
+        """The whole answer if it is due by ``now``; None while there is something to wait for, or to stream.
 
-    async def refuse(self, refusal: Refusal) -> None:
-        """Send the error envelope."""
-        context, body = self.context, error_body(refusal)
-        session = self.session
+        Attempts that have failed by then are settled at the moments they were planned to fail.
+        """
+        if isinstance(decision, Refusal):
+            return self.refusal(decision)
+        while (ends_at := decision.attempt.ends_at) <= now:
+            if self.stream and decision.attempt.failure is None:
+                return None
+            step = decision.settle(ends_at)
+            if isinstance(step, Answer):
+                return self.answer(step, ends_at)
+            if isinstance(step, Refusal):
+                return self.refusal(step)
+        return None
+
+    def refusal(self, refusal: Refusal) -> Reply:
+        """The error envelope."""
+        context, session = self.context, self.session
         planned = 0.0 if session is None else session.steps[-1].ended - session.started
         headers = self._headers(JSON_TYPE, planned, planned, planned)
-        headers.append((b"content-length", b"%d" % len(body)))
         headers += error_headers(refusal, context.clock.scale)
         if self.applied:
             headers.append((b"preference-applied", self.applied.encode("latin-1")))
         self.code = refusal.kind.code
-        status = status_of(refusal, context.engine.world.gateway.model_unavailable_status)
-        await self._send_whole(status, headers, body)
+        self._status = status_of(refusal, context.engine.world.gateway.model_unavailable_status)
+        return Reply(self._status, headers, error_body(refusal))
 
-    async def answer(self, answer: Answer, body: bytes, planned_end: float) -> None:
-        """Send a whole JSON answer whose last byte was planned for the simulated moment ``planned_end``."""
-        planned, wasted = self._planned(planned_end)
-        headers = self._headers(JSON_TYPE, planned, planned, wasted)
-        headers.append((b"content-length", b"%d" % len(body)))
+    def answer(self, answer: Answer, ends_at: float) -> Reply:
+        """A whole JSON answer whose last byte was planned for the simulated moment ``ends_at``."""
         self._answer = answer
-        await self._send_whole(200, headers, body)
+        self._status = 200
+        planned, wasted = self._planned(ends_at)
+        body = ENCODER.encode(
+            ChatResponse(True, answer.model, answer.text, answer.usage, answer.provider, self.request_id)
+        )
+        return Reply(200, self._headers(JSON_TYPE, planned, planned, wasted), body)
 
-    async def open_stream(self, answer: Answer, first_at: float, ends_at: float, events: bytes) -> None:
-        """Send the head of a stream and its first events in one go."""
+    def stream_head(self, answer: Answer, first_at: float, ends_at: float) -> Headers:
+        """The header lines of a stream of 200."""
+        self._answer = answer
+        self._status = 200
         planned, wasted = self._planned(ends_at)
         first, _ = self._planned(first_at)
         headers = self._headers(EVENTS_TYPE, planned, first, wasted)
         headers.append(NO_CACHE)
-        self._answer = answer
-        await self._start(200, headers)
-        await self.send_events(events)
-
-    async def send_events(self, events: bytes) -> None:
-        """Send a part of a stream."""
-        await self._send({"type": "http.response.body", "body": events, "more_body": True})
-
-    async def end_stream(self, events: bytes) -> None:
-        """Send the last part of a stream."""
-        await self._finish(events)
+        return headers
 
     def _planned(self, at: float) -> tuple[float, float]:
         """Simulated seconds from the session's start to ``at``, and those spent in failed attempts."""
@@ -122,40 +122,18 @@ class Exchange:
     def _headers(self, kind: tuple[bytes, bytes], planned: float, first: float, wasted: float) -> Headers:
         context, session = self.context, self.session
         clock = context.clock
-        now = clock.now()
+        now, scale = clock.now(), clock.scale
         tried = 0 if session is None else len(session.steps) + (not session.over)
-        self._timing = timing = Timing(
-            clock.wall(planned),
-            clock.wall(first),
-            max(0.0, clock.wall(now - self.arrived - first)),
-            tried,
-            clock.wall(wasted),
-        )
+        overhead = max(0.0, now - self.arrived - first)
+        self._timing = timing = Timing(planned * scale, first * scale, overhead * scale, tried, wasted * scale)
         headers: Headers = [kind, (b"x-request-id", self.request_id.encode()), timing.header()]
         if self.account is not None and (quota := self.account.quota(now)) is not None:
-            headers += quota_headers(quota, clock.scale, context.unix_now())
+            headers += quota_headers(quota, scale, context.unix_now())
         return headers
-
-    async def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:
-        if self.wire.write_whole(status, headers, body):
-            self._status = status
-            self._ending = "abandoned" if self.wire.gone else "complete"
-        else:
-            await self._start(status, headers)
-            await self._finish(body)
-
-    async def _start(self, status: int, headers: Headers) -> None:
-        self._status = status
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-
-    async def _finish(self, body: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": body})
-        self._ending = "abandoned" if self.wire.gone else "complete"
 
     def close(self) -> None:
         """Leave an entry in the journal; a session still open is given up on behalf of a client that left."""
-        self.wire.close()
-        session, answer, timing = self.session, self._answer, self._timing
+        session, answer, timing, account = self.session, self._answer, self._timing, self.account
         clock = self.context.clock
         now = clock.now()
         if session is not None:
@@ -163,23 +141,23 @@ class Exchange:
         usage = answer.usage if answer is not None else None
         self.context.journal.record(
             Entry(
-                request_id=self.request_id,
-                at_s=self.arrived,
-                test=self.test,
-                key="" if self.account is None else "…" + self.account.key[-4:],
-                status=self._status,
-                code=self.code,
-                stream=self.stream,
-                provider="" if answer is None else answer.provider,
-                model="" if answer is None else answer.model,
-                prompt_tokens=0 if usage is None else usage.prompt_tokens,
-                completion_tokens=0 if usage is None else usage.completion_tokens,
-                charged=0 if session is None else session.charged,
-                planned_ms=0.0 if timing is None else timing.planned * 1e3,
-                first_ms=0.0 if timing is None else timing.first * 1e3,
-                overhead_ms=0.0 if timing is None else timing.overhead * 1e3,
-                took_ms=clock.wall(now - self.arrived) * 1e3,
-                ending=self._ending,
-                attempts=() if session is None else tuple(session.steps),
+                self.request_id,
+                self.arrived,
+                self.test,
+                "" if account is None else account.shown_key,
+                self._status,
+                self.code,
+                self.stream,
+                "" if answer is None else answer.provider,
+                "" if answer is None else answer.model,
+                0 if usage is None else usage.prompt_tokens,
+                0 if usage is None else usage.completion_tokens,
+                0 if session is None else session.charged,
+                timing.planned * 1e3,
+                timing.first * 1e3,
+                timing.overhead * 1e3,
+                clock.wall(now - self.arrived) * 1e3,
+                self.ending,
+                () if session is None else tuple(session.steps),
             )
         )

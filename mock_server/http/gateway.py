@@ -1,10 +1,12 @@
 """`POST /v1/llm/auto`: from a request's head and body to an admitted session, or a refusal.
 
-Plain ASGI, without Starlette's request and response objects, which halve the throughput.
+A request that has arrived whole is decided at once, and answered at once if its answer is due; what must wait or
+stream goes on as plain ASGI, without Starlette's request and response objects, which halve the throughput.
 """
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -12,10 +14,14 @@ from starlette.types import Receive, Scope, Send
 from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.contract.errors import FORCED, METHOD_NOT_ALLOWED, RATE_LIMIT_EXCEEDED, ErrorKind, Refusal
 from mock_server.contract.reading import read_request
+from mock_server.core.account import Account
+from mock_server.core.scope import Scope as State
 from mock_server.core.session import Session
+from mock_server.http.answers import Headers, Reply
 from mock_server.http.context import Context
 from mock_server.http.exchange import Exchange
-from mock_server.http.player import play
+from mock_server.http.player import Player
+from mock_server.http.protocol import BEGUN, WIRE, Begun, Wire
 from mock_server.http.request import WRONG_TYPE, Directives, Head, read_body, read_directives, read_test_id
 
 _WRONG_METHOD: Final = Refusal(METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED.message, allow=LLM_AUTO.method)
@@ -23,57 +29,100 @@ _FORCED_RETRY_AFTER_S: Final = 1.0
 
 
 class Gateway:
-    """The endpoint, as an ASGI application."""
+    """The endpoint, as an ASGI application that can also answer at once."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    def at_once(self, arrived: float, headers: Headers, body: bytes) -> Reply | Begun:
+        """Decide a POST that arrived whole at the monotonic moment ``arrived``: its answer, or what is to be played."""
+        exchange = self._open(arrived)
+        try:
+            decision = self._decide(exchange, Head(headers), b"", body)
+            reply = exchange.due(decision, exchange.arrived)
+        except Exception as error:  # raised again where the server expects it
+            return Begun(exchange, error)
+        if reply is None:
+            return Begun(exchange, decision)
+        exchange.ending = "complete"
+        exchange.close()
+        return reply
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        exchange = Exchange(self._context, scope, send)
+        wire: Wire = scope.get(WIRE) or Wire(monotonic())
+        begun: Begun | None = scope.get(BEGUN)
+        exchange = self._open(wire.arrived) if begun is None else begun.exchange
         self._context.journal.in_flight += 1
         try:
-            decision = await self._decide(exchange, scope, receive)
-            if isinstance(decision, Session):
-                await play(exchange, decision)
-            elif decision is not None:
-                await exchange.refuse(decision)
+            decision = await self._receive(exchange, wire, scope, receive) if begun is None else begun.decision
+            if isinstance(decision, Exception):
+                raise decision
+            if decision is not None:
+                await Player(exchange, wire, send).play(decision)
         finally:
             self._context.journal.in_flight -= 1
+            wire.close()
             exchange.close()
 
-    async def _decide(self, exchange: Exchange, scope: Scope, receive: Receive) -> Session | Refusal | None:
-        """The checks in the contract's order; None when the client left before its request was complete."""
+    def _open(self, arrived: float) -> Exchange:
+        return Exchange(self._context, self._context.clock.at(arrived))
+
+    async def _receive(
+        self, exchange: Exchange, wire: Wire, scope: Scope, receive: Receive
+    ) -> Session | Refusal | None:
+        """Decide when the body has come; None when the client left before. Some refusals need no body."""
         if scope["method"] != LLM_AUTO.method:
             return _WRONG_METHOD
         head = Head(scope["headers"])
-        now, engine = exchange.arrived, self._context.engine
-        test = read_test_id(head.test) if head.test else ""
-        if isinstance(test, str):
+        entered = self._enter(exchange, head)
+        if isinstance(entered, Refusal):
+            return entered
+        body = wire.body() or await read_body(receive)
+        if body is None or isinstance(body, Refusal):
+            return body
+        return self._admit(exchange, *entered, head, scope["query_string"], body)
+
+    def _decide(self, exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session | Refusal:
+        """All checks in the contract's order."""
+        entered = self._enter(exchange, head)
+        return entered if isinstance(entered, Refusal) else self._admit(exchange, *entered, head, query, body)
+
+    def _enter(self, exchange: Exchange, head: Head) -> tuple[State, Account] | Refusal:
+        """The checks that need no body."""
+        if head.test and isinstance(test := read_test_id(head.test), str):
             exchange.test = test
+        engine, now = self._context.engine, exchange.arrived
         state = engine.scope(exchange.test, now)
-        key = head.api_key()
-        account = engine.authenticate(state, key, now)
+        account = engine.authenticate(state, head.api_key(), now)
         if isinstance(account, Refusal):
             return account
         exchange.account = account
-        body = exchange.wire.body() or await read_body(receive)
-        if body is None or isinstance(body, Refusal):
-            return body
+        return state, account
+
+    def _admit(
+        self, exchange: Exchange, state: State, account: Account, head: Head, query: bytes, body: bytes
+    ) -> Session | Refusal:
+        """The checks that need the body, and admission."""
+        engine = self._context.engine
         if not head.is_json():
             return WRONG_TYPE
         request = read_request(body, strict=engine.world.gateway.strict)
         if isinstance(request, Refusal):
             return request
         exchange.stream = request.stream
-        if isinstance(test, Refusal):
+        if head.test and isinstance(test := read_test_id(head.test), Refusal):
             return test
-        directives = read_directives(head.prefer, scope["query_string"])
-        if isinstance(directives, Refusal):
-            return directives
-        if directives.force is not None:
-            return _forced(exchange, FORCED[directives.force], directives)
-        return engine.start(state, account, request, now)
+        if head.prefer or query:
+            directives = read_directives(head.prefer, query)
+            if isinstance(directives, Refusal):
+                return directives
+            if directives.force is not None:
+                return _forced(exchange, FORCED[directives.force], directives)
+        session = engine.start(state, account, request, exchange.arrived)
+        if isinstance(session, Session):
+            exchange.session = session
+        return session
 
 
 def _forced(exchange: Exchange, kind: ErrorKind, directives: Directives) -> Refusal:

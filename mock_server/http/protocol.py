@@ -1,15 +1,43 @@
-"""uvicorn's HTTP protocol, with what ASGI hides: when a request arrived, when its client left, and the transport."""
+"""uvicorn's HTTP protocol, with what ASGI hides: when a request arrived, when its client left, and the transport.
+
+A request that arrives whole, in one read, is first offered to the application's ``at_once``, and what that answers is
+written there and then: no task, no cycle, no event. Whatever else comes goes uvicorn's way.
+"""
 
 from __future__ import annotations
 
 from asyncio import Future, get_running_loop
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from mock_server.contract.endpoints import LLM_AUTO
+from mock_server.contract.errors import Refusal
+from mock_server.core.session import Session
+from mock_server.http.answers import Headers, Reply, length_line
+from mock_server.http.exchange import Exchange
+
 WIRE: Final = "mock.wire"
+BEGUN: Final = "mock.begun"
 _SMALL_BYTES: Final = 1024 * 1024
+_METHOD: Final = LLM_AUTO.method.encode()
+_URL: Final = LLM_AUTO.path.encode()
+
+
+class Begun(NamedTuple):
+    """An exchange that was decided on arrival, and is still to be played; or the error that came of deciding."""
+
+    exchange: Exchange
+    decision: Session | Refusal | Exception
+
+
+@runtime_checkable
+class Prompt(Protocol):
+    """An application that can answer a call of the API's one endpoint without waiting."""
+
+    def at_once(self, arrived: float, headers: Headers, body: bytes) -> Reply | Begun:
+        """The answer; or, when it is not due, what the scope of the request shall hold under `BEGUN`."""
 
 
 class Wire:
@@ -53,27 +81,18 @@ class Wire:
         if self._future is not None:
             _wake(self._future)
 
-    def write_whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+    def write_whole(self, reply: Reply) -> bool:
         """Write a whole answer in one piece; False, writing nothing, when that must go the ordinary way.
 
-        It does what uvicorn's cycle does with a start and a body message, in one write and without its checks of
-        header lines, which here hold no foreign text.
+        It does what uvicorn's cycle does with a start and a body message.
         """
         cycle = self._cycle
         if cycle is None or cycle.flow.write_paused or cycle.response_started or cycle.scope["method"] == "HEAD":
             return False
         if not cycle.disconnected:
-            parts = [STATUS_LINE[status]]
-            for name, value in cycle.default_headers:
-                parts += (name, b": ", value, b"\r\n")
-            for name, value in headers:
-                parts += (name, b": ", value, b"\r\n")
-            if not cycle.keep_alive:
-                parts.append(b"connection: close\r\n")
-            parts += (b"\r\n", body)
             cycle.response_started = True
             cycle.waiting_for_100_continue = False
-            cycle.transport.write(b"".join(parts))
+            cycle.transport.write(_message(reply, cycle.default_headers, keep_alive=cycle.keep_alive))
             cycle.response_complete = True
             cycle.message_event.set()
             if not cycle.keep_alive:
@@ -87,19 +106,117 @@ def _wake(future: Future[None]) -> None:
         future.set_result(None)
 
 
+def _message(reply: Reply, default_headers: Headers, *, keep_alive: bool) -> bytes:
+    """An answer as it goes over the wire; header lines are not checked, as here they hold no foreign text."""
+    parts = [STATUS_LINE[reply.status]]
+    for name, value in default_headers:
+        parts += (name, b": ", value, b"\r\n")
+    for name, value in reply.headers:
+        parts += (name, b": ", value, b"\r\n")
+    name, value = length_line(reply.body)
+    parts += (name, b": ", value, b"\r\n\r\n" if keep_alive else b"\r\nconnection: close\r\n\r\n", reply.body)
+    return b"".join(parts)
+
+
 class MockProtocol(HttpToolsProtocol):
-    """Puts a :class:`Wire` into the scope of every request."""
+    """Answers at once what it can, and puts a :class:`Wire` into the scope of every other request.
+
+    Mutable: the requests under way, and of one that may be answered at once the body so far (else None).
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._wires: list[Wire] = []  # one, or more where the client pipelines
+        self._held: list[bytes] | None = None
+        self._arrived = 0.0
+        prompt = isinstance(self.app, Prompt) and not self.access_log and self.limit_concurrency is None
+        self._prompt: Prompt | None = self.app if prompt else None
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come: a request that they leave incomplete goes uvicorn's way."""
+        super().data_received(data)
+        if self._held is not None:
+            self._let_go()
+
+    def on_message_begin(self) -> None:
+        """A request begins; its scope is made when it goes uvicorn's way."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
         """The head of a request is complete."""
+        self._arrived = monotonic()
+        if self._may_hold():
+            self._held = []
+        else:
+            self._start()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        if self._held is None:
+            super().on_body(body)
+        else:
+            self._held.append(body)
+
+    def on_message_complete(self) -> None:
+        """A request is complete."""
+        if self._held is None:
+            super().on_message_complete()
+        elif self.transport.is_closing():
+            self._held = None  # what is pipelined behind a "Connection: close" is not answered
+        else:
+            self._answer()
+
+    def _may_hold(self) -> bool:
+        """Whether this request may be answered as soon as it is complete."""
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first
+        parser = self.parser
+        return (
+            self._prompt is not None
+            and self.url == _URL
+            and (cycle is None or cycle.response_complete)
+            and not (self.expect_100_continue or self.flow.write_paused or parser.should_upgrade())
+            and parser.get_method() == _METHOD
+        )
+
+    def _answer(self) -> None:
+        assert self._prompt is not None
+        assert self._held is not None
+        body = b"".join(self._held)
+        outcome = self._prompt.at_once(self._arrived, self.headers, body)
+        if isinstance(outcome, Begun):
+            self._held = None
+            self._start(outcome)
+            super().on_message_complete()
+            return
+        self._held = None
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        self.transport.write(_message(outcome, self.server_state.default_headers, keep_alive=keep_alive))
+        if not keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _let_go(self) -> None:
+        """The rest of the request is still on its way: let uvicorn receive it."""
+        assert self._held is not None
+        pieces, self._held = self._held, None
+        self._start()
+        for piece in pieces:
+            super().on_body(piece)
+
+    def _start(self, begun: Begun | None = None) -> None:
+        """Let uvicorn start the request whose head is complete, or what is to be played of it."""
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers += headers  # the scope holds this very list
         super().on_headers_complete()
-        wire = Wire(monotonic(), self.cycle)
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # the key is ours
+        wire = Wire(self._arrived, self.cycle)
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # the keys are ours
         scope[WIRE] = wire
+        if begun is not None:
+            scope[BEGUN] = begun
         if self._wires and not self._wires[0].finished:
             self._wires.append(wire)
         else:
