@@ -25,6 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     except UsageError as problem:
         print(f"load-test: {problem}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("load-test: interrupted", file=sys.stderr)
+        return 130
 
 
 def _dispatch(args: argparse.Namespace, words: list[str]) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from scenarios.catalog import CATALOG
@@ -90,7 +91,8 @@ def label(text: str) -> tuple[str, str]:
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; the usage is in ``--help``."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]  # always raises, as the original exits
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and exiting."""
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
@@ -179,15 +181,13 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--label", type=label, metavar="K=V", action="append", default=[], help="note for the report, repeatable"
     )
-    _add_inconclusive(result)  # type: ignore[arg-type]  # a group adds arguments as a parser does
+    _add_inconclusive(run)
 
 
 def known_scenario(name: str) -> str:
     """``name`` if the catalogue has it; else `UsageError` with the nearest and all names."""
     if name in CATALOG:
         return name
-    import difflib
-
     near = difflib.get_close_matches(name, CATALOG, n=1, cutoff=0.5)
     guess = f"; did you mean {near[0]}?" if near else ""
     raise UsageError(f"unknown scenario {name!r}{guess} Scenarios: {', '.join(CATALOG)}")

@@ -115,7 +115,7 @@ def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts) -> int |
     finally:
         workers.signal(signal.SIGKILL)
         workers.wait(_GRACE_S)
-    merged = merge(out, interrupted=interrupts.count > 0 or wrong_key, ended_s=ended_s)
+    merged = _merge(out, interrupted=interrupts.count > 0 or wrong_key, ended_s=ended_s)
     return _after(plan, out, merged, wrong_key)
 
 
@@ -163,6 +163,16 @@ def _watch(workers: Workers, plan: Plan, origin: Origin, interrupts: Interrupts)
     display.done(time.monotonic() - origin.monotonic_s, workers.progress)
 
 
+def _merge(out: Path, *, interrupted: bool, ended_s: float | None = None) -> Merged:
+    try:
+        return merge(out, interrupted=interrupted, ended_s=ended_s)
+    except OSError as error:
+        raise UsageError(
+            f"{out}: cannot be written ({error.strerror or error}); what was recorded is in {PARTS}, "
+            f"`load-test recover {out}` goes on from there"
+        ) from None
+
+
 def _after(plan: Plan, out: Path, merged: Merged, wrong_key: bool) -> int | None:
     if merged.lost_workers:
         print(f"load-test: {merged.lost_workers} of {plan.processes} workers died", file=sys.stderr)
@@ -196,7 +206,7 @@ def recover(args: argparse.Namespace) -> int:
     pids = [plan.owner_pid, *(part_owner(path)[1] for path in folder.glob("worker-*.jsonl"))]
     if any(_is_load_test(pid) for pid in pids):
         raise UsageError(f"{args.run_dir}: the run is still going on; stop it first")
-    merged = merge(args.run_dir, interrupted=True)
+    merged = _merge(args.run_dir, interrupted=True)
     code = _after(plan, args.run_dir, merged, wrong_key=False)
     return judge(args.run_dir, inconclusive_ok=args.inconclusive_ok) if code is None else code
 

@@ -85,11 +85,9 @@ class Session:
         # Tries begun and not yet recorded, by (call_id, attempt); what is left at the end was cut off.
         self._unrecorded: dict[tuple[int, int], Begun] = {}
         self._pool = Pool(plan.max_in_flight)
+        self._players = Pool()
         self._greenlets = Pool()
         self._users = 0
-        self._clients = 0
-        self._idle = Event()
-        self._idle.set()
         self._done = self._failed = self._answers = self._denied = 0
         self._started = self._finished = False
         # Moment and CPU time of the last beat.
@@ -123,7 +121,7 @@ class Session:
         left = window_s(self.plan) + self.plan.drain_s - self.now()
         with gevent.Timeout(max(left, 0.0), False):
             self._pool.join()
-            self._idle.wait()
+            self._players.join()
         self.complete = True
         # Not from this greenlet: the end of the session kills it.
         gevent.spawn(self._on_done, self)
@@ -153,7 +151,7 @@ class Session:
     def live_as_user(self) -> None:
         """The life of one Locust user: a client of a closed load; in the other loads it only stands by."""
         plan = self.plan
-        if plan.load.kind != "closed":
+        if plan.load.kind != "closed" or self._finished:
             return
         number = self.worker + self._users * plan.processes
         self._users += 1
@@ -169,14 +167,12 @@ class Session:
             policy=scenario.policy,
             seed=plan.seed,
         )
-        self._clients += 1
-        self._idle.clear()
+        # In a greenlet of the session's own, which the session can end whenever Locust ends its users.
+        player = self._players.spawn(self.play, client, planned=False)
         try:
-            self.play(client, planned=False)
+            player.join()
         finally:
-            self._clients -= 1
-            if not self._clients:
-                self._idle.set()
+            player.kill()
 
     def play(self, client: Client, *, planned: bool) -> None:
         """Play one client. Its first try counts as planned at its moment only in a ``planned`` load."""
@@ -250,6 +246,7 @@ class Session:
 
     def _beat(self) -> None:
         """Four times a second: how late the hub woke this greenlet, and how busy the process was."""
+        self._sleep_until(0.0)
         while True:
             due_s = self.now() + _BEAT_S
             gevent.sleep(_BEAT_S)
@@ -270,6 +267,7 @@ class Session:
             self._write_beat(0.0)
         self._greenlets.kill(block=True)
         self._pool.kill(block=True)
+        self._players.kill(block=True)
         for note in self._unrecorded.values():
             self._recorder.write(unsent(note, Outcome.NEVER_SENT))
         self._recorder.write(Ended(self.now(), self._next))

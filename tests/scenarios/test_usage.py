@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenarios import run
 from scenarios.__main__ import main
 from scenarios.catalog import CATALOG, Scenario
 from scenarios.options import UsageError, label, parser, positive, seconds, target_url
@@ -174,12 +175,17 @@ def test_missing_extras_are_one_line_how_to_get_them(
 def test_without_the_report_extra_the_samples_are_kept_and_the_verdict_is_open(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from scenarios import run
-
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     assert run.judge(Path("x"), inconclusive_ok=False) == 4
     assert run.judge(Path("x"), inconclusive_ok=True) == 0
     assert "perf-report build x" in capsys.readouterr().err
+
+
+def test_a_directory_that_cannot_be_written_keeps_the_parts(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UsageError, match="load-test recover"):
+        run._merge(tmp_path / "gone", interrupted=False)
 
 
 def test_a_usage_error_never_exits_by_itself() -> None:
