@@ -1,0 +1,147 @@
+"""Token buckets never give more than their rate, and say exactly how long to wait."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mock_server.contract.accounts import PLANS, Plan
+from mock_server.core.limits import DAY_S, MINUTE_S, Bucket, Limits
+
+RATE_ERROR = 1e-6  # relative; floating point and the bucket's own slack of a microsecond
+
+capacities = st.one_of(st.integers(1, 100), st.sampled_from([300, 5_000, 20_000, 2_000_000]))
+windows = st.sampled_from([1.0, MINUTE_S, DAY_S])
+starts = st.one_of(st.just(0.0), st.floats(0, 1e6))
+gaps = st.one_of(st.just(0.0), st.floats(0, 1), st.floats(0, 200))
+fractions = st.floats(0, 1)
+
+
+@given(capacities, windows, starts, st.lists(st.tuples(gaps, fractions), min_size=1, max_size=40))
+def test_no_window_gives_more_than_capacity_and_rate(
+    capacity: int, window_s: float, now: float, asks: list[tuple[float, float]]
+) -> None:
+    bucket = Bucket(capacity, window_s, now)
+    taken: list[tuple[float, float]] = []
+    for gap, fraction in asks:
+        now += gap
+        if bucket.wait(capacity * fraction, now) == 0:
+            bucket.take(capacity * fraction, now)
+            taken.append((now, capacity * fraction))
+    for first in range(len(taken)):
+        total = 0.0
+        for at, amount in taken[first:]:
+            total += amount
+            allowed = capacity + (at - taken[first][0]) * capacity / window_s
+            assert total <= allowed * (1 + RATE_ERROR) + capacity / window_s * 1e-5
+
+
+@given(capacities, windows, starts, st.lists(st.tuples(gaps, fractions), max_size=10), fractions)
+def test_waits_are_exact(
+    capacity: int, window_s: float, now: float, takes: list[tuple[float, float]], fraction: float
+) -> None:
+    bucket = Bucket(capacity, window_s, now)
+    for gap, part in takes:
+        now += gap
+        bucket.take(capacity * part, now)
+    amount = capacity * fraction
+    wait = bucket.wait(amount, now)
+    assert wait >= 0
+    if wait > 1e-3:
+        assert bucket.wait(amount, now + wait * 0.999) > 0
+    assert bucket.wait(amount, now + wait) == 0
+
+
+@given(capacities, windows, st.lists(st.tuples(gaps, st.floats(-1, 2)), max_size=20))
+def test_levels_never_pass_the_capacity(capacity: int, window_s: float, moves: list[tuple[float, float]]) -> None:
+    bucket, now = Bucket(capacity, window_s, 0.0), 0.0
+    for gap, part in moves:
+        now += gap
+        bucket.take(capacity * part, now)
+        assert bucket.level(now) <= capacity
+        assert bucket.full_in(now) >= 0
+        assert bucket.level(now + bucket.full_in(now) + 1e-6) == pytest.approx(capacity)
+
+
+@given(capacities, st.floats(0.1, 1e4), fractions)
+def test_a_clock_that_steps_back_refills_nothing(capacity: int, back_s: float, fraction: float) -> None:
+    bucket = Bucket(capacity, MINUTE_S, 1e5)
+    bucket.take(capacity * fraction, 1e5)
+    level = bucket.level(1e5)
+    assert bucket.level(1e5 - back_s) == level
+    assert bucket.level(1e5) == level  # what passed twice counts once
+
+
+def test_waits_count_from_the_moment_of_asking_when_the_clock_stepped_back() -> None:
+    bucket = Bucket(60, MINUTE_S, 100.0)
+    bucket.take(60, 100.0)
+    assert bucket.wait(1, 90.0) == pytest.approx(11.0)
+
+
+def test_corrections_may_leave_debts_that_are_refilled_first() -> None:
+    bucket = Bucket(60, MINUTE_S, 0.0)
+    bucket.take(60, 0.0)
+    bucket.take(30, 0.0)
+    assert bucket.level(0.0) == -30
+    assert bucket.wait(1, 0.0) == pytest.approx(31)
+    bucket.take(-45, 0.0)
+    assert bucket.wait(15, 0.0) == 0
+    assert bucket.wait(16, 0.0) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("plan", "allowed", "wait"),
+    [
+        (Plan(rpm=10), 10, 6.0),
+        (Plan(rpm=1), 1, 60.0),
+        (Plan(rpd=100), 100, 864.0),
+        (Plan(rpm=10, rpd=3), 3, 28_800.0),  # the longest wait counts
+        (Plan(tpm=6_000), 6, 10.0),  # 1,000 tokens each
+        (Plan(tpm=500), 1, 60.0),  # an estimate is at most the bucket
+        (PLANS["single"], 1, 60.0),
+    ],
+)
+def test_plans_allow_a_burst_and_then_say_how_long_to_wait(plan: Plan, allowed: int, wait: float) -> None:
+    limits = Limits(plan, 0.0)
+    for _ in range(allowed):
+        assert limits.wait(1_000, (), 0.0) == 0
+        limits.take_request(0.0)
+        limits.take_tokens(1_000, 0.0)
+    assert limits.wait(1_000, (), 0.0) == pytest.approx(wait)
+    assert limits.wait(1_000, (), wait) == 0
+
+
+def test_a_full_house_waits_for_the_earliest_end() -> None:
+    limits = Limits(Plan(concurrent=2), 0.0)
+    assert limits.wait(1, (9.0,), 5.0) == 0
+    assert limits.wait(1, (9.0, 7.5), 5.0) == 2.5
+    assert limits.wait(1, (4.0, 4.5), 5.0) > 0  # late, but still there
+
+
+def test_token_estimates_are_corrected() -> None:
+    limits = Limits(Plan(tpm=1_000), 0.0)
+    taken = limits.take_tokens(800, 0.0)
+    assert limits.wait(300, (), 0.0) == pytest.approx(6)
+    limits.correct_tokens(taken, 100, 0.0)
+    assert limits.wait(900, (), 0.0) == 0
+    limits.correct_tokens(limits.take_tokens(900, 0.0), 1_500, 0.0)
+    assert limits.wait(1, (), 0.0) == pytest.approx(601 * 60 / 1_000)
+
+
+def test_requests_can_be_given_back() -> None:
+    limits = Limits(Plan(rpm=1, rpd=1), 0.0)
+    limits.take_request(0.0)
+    limits.give_back_request(0.0)
+    assert limits.wait(1, (), 0.0) == 0
+
+
+def test_quotas_announce_whole_requests_and_the_time_until_all_are_back() -> None:
+    limits = Limits(Plan(rpm=60), 0.0)
+    for _ in range(3):
+        limits.take_request(0.0)
+    assert limits.quota(0.0) == (60, 57, 3.0)
+    quota = limits.quota(1.5)
+    assert quota is not None
+    assert (quota.remaining, quota.reset_s) == (58, pytest.approx(1.5))
+    assert Limits(Plan(tpm=5), 0.0).quota(0.0) is None

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.mock_server.conftest import StartMock
+from tests.mock_server.wire import PATH, UNLIMITED, Mock, assert_refused, chat, heads, raw_call
+
+MIB = 1024 * 1024
+HI = '{"role": "user", "content": "hi"}'
+MISSING = "Missing required message content"
+INVALID = "Invalid request parameters"
+
+
+def messages(*items: Any) -> dict[str, Any]:
+    return {"messages": list(items)}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({}, f"{MISSING}: messages is missing"),
+        ({"messages": []}, f"{MISSING}: messages is empty"),
+        (messages({"role": "user"}), f"{MISSING}: messages[0].content is missing"),
+        (messages({"role": "user", "content": ""}), f"{MISSING}: messages[0].content is blank"),
+        (messages({"role": "user", "content": " \n\t　"}), f"{MISSING}: messages[0].content is blank"),
+        (messages({"role": "user", "content": None}), f"{MISSING}: messages[0].content is null"),
+        (messages({"role": "user", "content": []}), f"{MISSING}: messages[0].content is empty"),
+        (messages({"role": "user", "content": [{"type": "text", "text": " "}]}), f"{MISSING}: messages[0].content"),
+        (messages({"role": "user", "content": "a"}, {"role": "tool"}), f"{MISSING}: messages[1].content is missing"),
+        ({"messages": None}, f"{MISSING}: messages is null"),
+        ({"messages": "hi"}, f"{INVALID}: messages"),
+        (messages("hi"), f"{INVALID}: messages[0]"),
+        (messages({"role": "user", "content": 7}), f"{INVALID}: messages[0].content"),
+        (messages({"role": "user", "content": [{"type": "image"}]}), f"{INVALID}: messages[0].content[0].type"),
+        (messages({"role": "user", "content": [{"type": "text"}]}), f"{INVALID}: messages[0].content[0].text"),
+        (messages({"content": "a"}), f"{INVALID}: messages[0].role is missing"),
+        (messages({"role": "robot", "content": "a"}), f"{INVALID}: messages[0].role must be one of system"),
+        (messages({"role": "system", "content": "a"}), f"{INVALID}: messages has no message with the role user"),
+        (messages(*[{"role": "user", "content": "a"}] * 1001), f"{INVALID}: messages"),
+        (chat(strategy={"mode": "fast"}), f"{INVALID}: strategy.mode must be one of auto, cost"),
+        (chat(strategy="auto"), f"{INVALID}: strategy"),
+        (chat(strategy=None), f"{INVALID}: strategy"),
+        (chat(strategy={"models": "gpt"}), f"{INVALID}: strategy.models"),
+        (chat(strategy={"models": [""]}), f"{INVALID}: strategy.models[0]"),
+        (chat(strategy={"max_attempts": 0}), f"{INVALID}: strategy.max_attempts"),
+        (chat(strategy={"max_price_per_1m": -1}), f"{INVALID}: strategy.max_price_per_1m"),
+        (chat(strategy={"allow_fallbacks": 1}), f"{INVALID}: strategy.allow_fallbacks"),
+        (chat(strategy={"providers": {"only": [1]}}), f"{INVALID}: strategy.providers.only[0]"),
+        (chat(stream="true"), f"{INVALID}: stream"),
+        (chat(stream=None), f"{INVALID}: stream"),
+        (chat(max_tokens=0), f"{INVALID}: max_tokens"),
+        (chat(max_tokens=131_073), f"{INVALID}: max_tokens"),
+        (chat(max_tokens="10"), f"{INVALID}: max_tokens"),
+        (chat(max_tokens=1.5), f"{INVALID}: max_tokens"),
+        (chat(max_tokens=True), f"{INVALID}: max_tokens"),
+        (chat(max_tokens=10**400), f"{INVALID}: max_tokens"),
+    ],
+    ids=str,
+)
+def test_a_bad_field_is_named(mock: Mock, body: dict[str, Any], says: str) -> None:
+    answer = mock.call(body, key="sk-test-basic")
+    assert assert_refused(answer, 400, "INVALID_REQUEST").startswith(says)
+    assert answer.headers["x-ratelimit-remaining"] == "60"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" \r\n ",
+        b"{",
+        b"[]",
+        b"null",
+        b'"messages"',
+        b"messages=hi",
+        b"\xef\xbb\xbf" + json.dumps(chat()).encode(),
+        json.dumps(chat()).encode("utf-16"),
+        b'{"messages": [{"role": "user", "content": "\xff\xfe"}]}',
+        b'{"messages": [{"role": "user", "content": "\\ud83d"}]}',
+        b'{"messages": [{"role": "user", "content": "\\udc00 \\ud800"}]}',
+        b'{"messages": [%s], "x": %s%s}' % (HI.encode(), b"[" * 200_000, b"]" * 200_000),
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+        b"[" * 4_000_000,
+        b'{"messages": [%s]} {}' % HI.encode(),
+        b'{"messages": [%s], "max_tokens": NaN}' % HI.encode(),
+        b'{"messages": [%s], "strategy": {"max_latency_ms": 1e999}}' % HI.encode(),
+        b'{"messages": [{"role": "user", "content": "a\0b\x01"}]}',
+    ],
+    ids=lambda body: repr(body)[:40] if isinstance(body, bytes) else None,
+)
+def test_what_is_no_json_object_is_refused_and_said_to_be_the_body(mock: Mock, body: bytes) -> None:
+    message = assert_refused(mock.call(body), 400, "INVALID_REQUEST")
+    assert message.startswith(INVALID)
+    assert "the body" in message or "strategy.max_latency_ms" in message
+
+
+def test_a_whole_number_too_big_for_any_type_is_ignored_where_the_field_is_unknown(mock: Mock) -> None:
+    body = b'{"messages": [%s], "max_tokens": 1, "x": 1%s}' % (HI.encode(), b"0" * 10_000)
+    assert mock.call(body).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/jsonp", "application/x-www-form-urlencoded", "json"])
+def test_another_media_type_is_refused(mock: Mock, kind: str) -> None:
+    answer = mock.call(headers={"Content-Type": kind})
+    assert_refused(answer, 415, "UNSUPPORTED_MEDIA_TYPE", says="application/json")
+
+
+def test_a_missing_content_type_is_refused(mock: Mock) -> None:
+    answer = mock.http.post(PATH, content=json.dumps(chat()), headers={"Authorization": f"Bearer {UNLIMITED}"})
+    assert_refused(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("key", [UNLIMITED, "wrong"])
+def test_another_method_is_refused_before_the_key_is_looked_at(mock: Mock, method: str, key: str) -> None:
+    answer = mock.http.request(method, PATH, headers=heads(key))
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    if method == "HEAD":
+        assert answer.content == b""
+    else:
+        assert_refused(answer, 405, "METHOD_NOT_ALLOWED")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/llm", f"{PATH}/", f"{PATH}x", "/V1/llm/auto", "/v1/chat/completions", "/__mock__/none"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_another_path_is_not_found(mock: Mock, method: str, path: str) -> None:
+    assert_refused(mock.http.request(method, path, headers=heads()), 404, "NOT_FOUND")
+
+
+def test_documents_and_control_plane_refuse_other_methods_too(mock: Mock) -> None:
+    for method, path in (("POST", "/openapi.json"), ("GET", "/__mock__/reset"), ("DELETE", "/__mock__/health")):
+        answer = mock.http.request(method, path)
+        assert_refused(answer, 405, "METHOD_NOT_ALLOWED")
+        assert answer.headers["allow"] in ("POST", "GET, HEAD", "HEAD, GET")
+
+
+BAD_AUTHORIZATION = [
+    None,
+    b"",
+    b"Bearer",
+    b"Basic c2stdGVzdC11bmxpbWl0ZWQ=",
+    UNLIMITED.encode(),
+    f"Bearer{UNLIMITED}".encode(),
+    f"Token {UNLIMITED}".encode(),
+    b"Bearer sk-test-unlimite",
+    b"Bearer sk-test-unlimited2",
+    b"Bearer SK-TEST-UNLIMITED",
+    b"Bearer sk-test-unlimited sk-test-unlimited",
+    b"Bearer \xff\xfe\x80",
+    "Bearer 密钥".encode(),
+    b"Bearer \xc2\xa0sk-test-unlimited",
+    b"Bearer sk-test-revoked",
+    b"Bearer " + b"k" * 20_000,
+]
+
+
+@pytest.mark.parametrize("value", BAD_AUTHORIZATION, ids=lambda value: repr(value)[:30])
+def test_a_key_that_is_not_one_is_refused_like_any_other(mock: Mock, value: bytes | None) -> None:
+    headers = [(b"Content-Type", b"application/json")] + ([] if value is None else [(b"Authorization", value)])
+    answer = mock.http.post(PATH, content=json.dumps(chat()), headers=headers)
+    assert assert_refused(answer, 401, "INVALID_API_KEY") == "Invalid API key in Authorization header"
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert "x-ratelimit-limit" not in answer.headers
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer ", "bEaReR  "])
+def test_the_scheme_is_read_in_any_case_and_spacing(mock: Mock, scheme: str) -> None:
+    assert mock.call(headers={"Authorization": f"{scheme} {UNLIMITED}"}).status_code == 200
+
+
+def padded(size: int) -> bytes:
+    """A valid request of exactly ``size`` bytes."""
+    body = json.dumps(chat(max_tokens=1)).encode()
+    return body + b" " * (size - len(body))
+
+
+def pieces_of(body: bytes) -> Any:
+    return (body[start : start + 65_536] for start in range(0, len(body), 65_536))
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("size", "status"), [(4 * MIB, 200), (4 * MIB + 1, 413), (15 * MIB, 413)])
+def test_the_size_of_a_body_is_limited(mock: Mock, size: int, status: int, chunked: bool) -> None:
+    body = padded(size)
+    answer = mock.http.post(PATH, content=pieces_of(body) if chunked else body, headers=heads())
+    if status == 413:
+        assert_refused(answer, 413, "PAYLOAD_TOO_LARGE", says="4 MiB")
+    else:
+        assert answer.status_code == status
+
+
+def test_a_body_far_too_large_is_answered_before_it_has_all_been_read(mock: Mock) -> None:
+    with mock.connect() as connection:
+        connection.send(raw_call(b"").replace(b"Content-Length: 0", b"Content-Length: %d" % (64 * MIB)))
+        connection.send(b" " * (16 * MIB + 65_536))
+        assert_refused(connection.answer(), 413, "PAYLOAD_TOO_LARGE")
+    assert mock.call().status_code == 200
+
+
+TOO_LARGE = b" " * (4 * MIB + 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "headers", "body", "status"),
+    [
+        ("wrong", {"Content-Type": "text/plain"}, TOO_LARGE, 401),
+        (UNLIMITED, {"Content-Type": "text/plain"}, TOO_LARGE, 413),
+        (UNLIMITED, {"Content-Type": "text/plain", "Prefer": "code=x"}, b"{", 415),
+        (UNLIMITED, {"Prefer": "code=x"}, b"{", 400),
+        ("sk-test-limited", {"Prefer": "code=500"}, None, 500),
+        ("sk-own-limited-empty", {}, None, 429),
+        ("sk-test-empty", {}, chat(strategy={"models": ["none"]}), 402),
+    ],
+)
+def test_the_checks_come_in_the_contracts_order(
+    slow_mock: Mock, key: str, headers: dict[str, str], body: Any, status: int
+) -> None:
+    for used_up in ("sk-test-limited", "sk-own-limited-empty"):
+        slow_mock.call(chat(strategy={"models": ["groq/llama-3.1-8b"]}, max_tokens=1), key=used_up)
+    assert slow_mock.call(body, key=key, headers=headers).status_code == status
+
+
+def test_what_is_not_http_gets_a_plain_400(start_mock: StartMock) -> None:
+    own = start_mock("--world", "instant")
+    for garbage in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"hello\r\n\r\n", b"POST / HTTP/9.9\r\n\r\n"):
+        with own.connect() as connection:
+            connection.send(garbage)
+            answer = connection.answer()
+            assert (answer.status, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
+            assert connection.rest() == b""
+    assert own.call().status_code == 200
+    _, stdout, stderr = own.stop()
+    assert (stdout, stderr.splitlines()) == ("", ["WARNING:  Invalid HTTP request received."] * 3)
+
+
+def test_errors_do_not_close_the_connection(mock: Mock) -> None:
+    with mock.connect() as connection:
+        for body, status in ((b"{", 400), (chat(), 200), (TOO_LARGE, 413), (chat(max_tokens=1), 200)):
+            connection.send(raw_call(body))
+            assert connection.answer().status == status
+
+
+def test_all_errors_are_one_type_for_httpx(mock: Mock) -> None:
+    with pytest.raises(httpx.HTTPStatusError):
+        mock.call(b"{").raise_for_status()
