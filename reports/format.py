@@ -42,7 +42,7 @@ def percent(value: float) -> str:
         return f"{value:.0f} %"
     if 99 < value < 100:
         return f"{100 - float(f'{100 - value:.2g}'):.10g} %"
-    return f"{value:.2g} %" if abs(value) < 9.95 else f"{value:.1f} %"
+    return f"{value:.2g} %" if abs(value) < 9.95 else f"{value:.3g} %"
 
 
 def tick(ms: float) -> str:

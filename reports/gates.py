@@ -32,16 +32,16 @@ def _judge(measured: Measured, gate: Gate, gates: tuple[Gate, ...], *, valid: bo
     seen = metric.estimate(measured, gates)
     enough = None
     if metric.mock_only and measured.manifest.target_kind != "mock":
-        result, said = Result.NOT_APPLICABLE, "only the mock announces its plan"
+        result, said = Result.NOT_APPLICABLE, f"{metric.label}: only the mock announces its plan"
     elif not valid:
-        result, said = Result.NOT_JUDGED, "the measurement is invalid"
+        result, said = Result.NOT_JUDGED, f"{_shown(metric, seen, gate)}: not judged"
     elif not seen.known:
         enough = seen.needed
         result, said = Result.INCONCLUSIVE, f"{metric.label} is {estimate_text(seen)}: {_missing(seen)}"
     else:
         result = side(seen, gate)
         if result is Result.INCONCLUSIVE:
-            enough = metric.enough(measured, seen, gate.limit)
+            enough = _round_up(metric.enough(measured, seen, gate.limit))
         said = _said(metric, seen, gate, result, enough)
     return GateResult(gate=gate, label=metric.label, result=result, estimate=seen, said=said, enough=enough)
 
@@ -64,18 +64,25 @@ def _missing(seen: Estimate) -> str:
 
 
 def _said(metric: Metric, seen: Estimate, gate: Gate, result: Result, enough: int | None) -> str:
-    shown = f"{metric.label} is {estimate_text(seen)}, limit {gate_limit(gate, seen.unit)}"
+    shown = _shown(metric, seen, gate)
     if result is Result.PASS:
         return f"{shown}: kept"
     if result is Result.FAIL:
         return f"{shown}: broken"
     if enough is None:
         return f"{shown}: the interval holds the limit, and more samples alike would not decide it"
-    would_do = f"about {number(_round_up(enough))} samples would do (n={number(seen.n)})"
+    would_do = f"about {number(enough)} samples would do (n={number(seen.n)})"
     return f"{shown}: the interval holds the limit; {would_do}"
 
 
-def _round_up(count: int) -> int:
+def _shown(metric: Metric, seen: Estimate, gate: Gate) -> str:
+    return f"{metric.label} is {estimate_text(seen)}, limit {gate_limit(gate, seen.unit)}"
+
+
+def _round_up(count: int | None) -> int | None:
+    """Keep two digits: how many samples would do is an estimate."""
+    if count is None:
+        return None
     step: int = 10 ** max(0, len(str(count)) - 2)
     return -(-count // step) * step
 

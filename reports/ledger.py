@@ -50,10 +50,10 @@ def _problems(samples: pd.DataFrame, calls: int, planned: int) -> list[str]:
         problems.append(f"{planned:,} calls were planned, {calls:,} are recorded")
     duplicates = int(samples.duplicated(["call_id", "try"]).sum())
     if duplicates:
-        problems.append(f"{duplicates:,} rows repeat the (call_id, try) of another")
+        problems.append(f"rows that repeat another's (call_id, try): {duplicates:,}")
     # Tries are numbered 0, 1, 2, … so without gaps their number is the last number plus one.
     tries = samples.groupby("call_id", sort=False)["try"].agg(["nunique", "max", "min"])
     gaps = int(np.count_nonzero((tries["nunique"] != tries["max"] + 1) | (tries["min"] != 0)))
     if gaps:
-        problems.append(f"{gaps:,} calls have tries missing")
+        problems.append(f"calls with tries missing: {gaps:,}")
     return problems

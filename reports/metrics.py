@@ -39,13 +39,14 @@ _LATENCIES: Final[dict[Family, tuple[str, str]]] = {
     "ttft": ("Time to first token", "first content byte - sent; streams"),
     "tpot": ("Time per output token", "(end - first byte) / (completion tokens - 1); ok streams"),
 }
+_WORDS: Final = {"p50": "p50", "p95": "p95", "p99": "p99", "p999": "p99.9"}
 _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 
 
-def rate(hits: int, n: int, note: str = "") -> Estimate:
+def rate(hits: int, n: int) -> Estimate:
     """Return a share with its Wilson interval, or nothing where there is nothing to share."""
     if n == 0:
-        return Estimate(unit="share", n=0, note=note or "no requests of this sort")
+        return Estimate(unit="share", n=0, note="no requests of this sort")
     low, high = wilson(hits, n)
     return Estimate(unit="share", n=n, value=hits / n, low=low, high=high, method="Wilson")
 
@@ -157,10 +158,10 @@ def _latency_metrics() -> list[Metric]:
     return [
         Metric(
             f"{family}_{word}_ms",
-            f"{label} {word}",
+            f"{label} {_WORDS[word]}",
             "ms",
             "lower",
-            f"{word} of {meaning}",
+            f"{_WORDS[word]} of {meaning}",
             partial(_percentile, family, p),
             partial(_enough_percentile, family, p),
         )

@@ -43,13 +43,13 @@ def _balance(ledger: Ledger) -> Check:
 def _lost(measured: Measured, ledger: Ledger) -> Check:
     lost = next(row.total for row in ledger.rows if row.outcome is Outcome.LOST)
     died = [worker.worker for worker in measured.manifest.workers if worker.lost]
-    said = f"{lost:,} requests lost" + (f"; workers that died: {', '.join(died)}" if died else "")
-    return _check("nothing lost", not lost and not died, said, "no worker dies with its requests")
+    said = f"{lost:,} in all" + (f"; workers that died: {', '.join(died)}" if died else "")
+    return _check("lost requests", not lost and not died, said, "no worker dies with its requests")
 
 
 def _sent(measured: Measured) -> Check:
     sent = int(measured.frame["sent_s"].notna().sum())
-    return _check("requests sent", sent > 0, f"{sent:,} sent in the measure phase", "at least one was sent")
+    return _check("requests sent", sent > 0, f"{sent:,} in the measure phase", "at least one was sent")
 
 
 def _finished(measured: Measured) -> Check:

@@ -98,7 +98,7 @@ def test_an_invalid_run_is_an_error_in_junit(make_run: Make) -> None:
     run = make_run().fail(700, "lost").write()
     assert main(["build", str(run)]) == 3
     suite = junit(run)
-    assert [case.get("name") for case in suite.iter("testcase") if case.find("error") is not None] == ["nothing lost"]
+    assert [case.get("name") for case in suite.iter("testcase") if case.find("error") is not None] == ["lost requests"]
     assert suite.get("skipped") == "3"
 
 
@@ -154,6 +154,9 @@ SPARSE: dict[str, Callable[[Any], object]] = {
     "nothing sent": lambda b: b.fail(slice(None), "never_sent"),
     "no streams": lambda b: b.set(slice(None), stream=False),
     "one ok": lambda b: b.fail(slice(0, 58), "timeout"),
+    "stopped in its warm-up": lambda b: b.fail(slice(None), "never_sent").manifest.update(
+        warmup_s=50.0, ended_s=2.0, interrupted=True
+    ),
     "all at once": lambda b: b.set(
         slice(None), planned_s=6.0, sent_s=6.0, first_byte_s=6.0, end_s=6.0, phase="measure"
     ),

@@ -136,6 +136,15 @@ def test_a_script_has_no_rate(make_run: Make) -> None:
     assert summary.window_s == (0.0, builder.manifest["ended_s"])
 
 
+def test_what_belongs_to_the_numbers_is_noted(make_run: Make) -> None:
+    builder = make_run()
+    builder.manifest |= {"load": {"kind": "closed", "users": 4}, "time_scale": 0.01}
+    builder.fail(300, "refused", code="INVALID_API_KEY").set(300, expected="INVALID_API_KEY")
+    notes = " ".join(of(builder.write()).notes)
+    for part in ("Closed load", "time scale 0.01", "1 tries provoked an error"):
+        assert part in notes
+
+
 spans = st.lists(st.tuples(st.floats(0, 50), st.floats(0, 20)), min_size=1, max_size=30)
 
 

@@ -47,11 +47,11 @@ def skip_a_try(builder: Any) -> None:
 
 INVALID: dict[str, tuple[Spoil, str]] = {
     "a row missing": (forget, "ledger: 1,000 calls were planned, 998 are recorded"),
-    "a row twice": (repeat, "ledger: 1,000 calls were planned, 999 are recorded; 1 rows repeat"),
-    "a try missing": (skip_a_try, "ledger: 1 calls have tries missing"),
-    "a row lost": (lambda b: b.fail(700, "lost"), "nothing lost: 1 requests lost"),
+    "a row twice": (repeat, "ledger: 1,000 calls were planned, 999 are recorded; rows that repeat"),
+    "a try missing": (skip_a_try, "ledger: calls with tries missing: 1"),
+    "a row lost": (lambda b: b.fail(700, "lost"), "lost requests: 1 in all"),
     "a worker dead": (lambda b: b.manifest["workers"][1].update(lost=True), "workers that died: w1"),
-    "nothing sent": (lambda b: b.fail(slice(None), "never_sent"), "requests sent: 0 sent in the measure phase"),
+    "nothing sent": (lambda b: b.fail(slice(None), "never_sent"), "requests sent: 0 in the measure phase"),
     "interrupted": (lambda b: b.manifest.update(interrupted=True), "run completed: it ran for 53 s, then was"),
     "times out of order": (lambda b: b.set(700, end_s=1.0), "clock: 1 tries end before they begin"),
     "sent late": (
@@ -117,6 +117,24 @@ GATES: dict[str, tuple[dict[str, Any], Spoil, int, str]] = {
     "rate per second": ({"metric": "achieved_rate_per_s", "min": 19.5}, lambda b: b, 0, "is 20/s"),
     "achieved too little": ({"metric": "achieved_rate_per_s", "min": 20.5}, lambda b: b, 1, "broken"),
     "goodput": ({"metric": "goodput_per_s", "min": 19}, lambda b: b, 0, "kept"),
+    "goodput open": (
+        {"metric": "goodput_per_s", "min": 19.8},
+        lambda b: b.fail(slice(300, 307), "refused", status=502, code="ALL_PROVIDERS_FAILED"),
+        4,
+        "samples would do",
+    ),
+    "goodput of a script": (
+        {"metric": "goodput_per_s", "min": 19},
+        lambda b: b.manifest.update(load={"kind": "script", "calls": 1000}),
+        4,
+        "Goodput is n/a: a script has no rate",
+    ),
+    "just at the limit": (
+        {"metric": "error_rate", "max": 0.02},
+        lambda b: b.fail(slice(300, 317), "refused", status=502, code="ALL_PROVIDERS_FAILED"),
+        4,
+        "more samples alike would not decide it",
+    ),
     "residual": ({"metric": "residual_p99_ms", "max": 10}, lambda b: b, 0, "kept"),
     "hanging": (
         {"metric": "service_p95_ms", "max": 5000},
