@@ -17,7 +17,7 @@ from tests.mock_server.wire import TIMEOUT_S, Mock
 
 READY = re.compile(r"mock-server ready on (http://127\.0\.0\.1:\d+)\n")
 
-# Every model answers after 300 ms and then gives ten tokens a second, so that there is time to look.
+# Slow and the same every time: 300 ms to the first token, then ten tokens a second, or one every 40 seconds.
 SLOW = """
 extends = "instant"
 latency_scale = 1.0
@@ -30,6 +30,14 @@ window = 100_000
 price_in = 0.0
 price_out = 0.0
 quality = 1.0
+
+[models."slow/glacial"]
+ttft = { law = "constant", ms = 300.0 }
+tokens_per_s = 0.025
+window = 100_000
+price_in = 0.0
+price_out = 0.0
+quality = 0.0
 
 [plans.pair]
 concurrent = 2

@@ -61,7 +61,7 @@ def test_levels_never_pass_the_capacity(capacity: int, window_s: float, moves: l
         bucket.take(capacity * part, now)
         assert bucket.level(now) <= capacity
         assert bucket.full_in(now) >= 0
-        assert bucket.level(now + bucket.full_in(now) + 1e-6) == pytest.approx(capacity)
+    assert bucket.level(now + bucket.full_in(now) + 1e-6) == pytest.approx(capacity)
 
 
 @given(capacities, st.floats(0.1, 1e4), fractions)
