@@ -86,8 +86,8 @@ def running(command: Sequence[str], core: int | None) -> Iterator[Server]:
     started = time.perf_counter()
     with on_core(core):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         url = _ready_url(process.stdout)
         yield Server(url, int(url.rpartition(":")[2]), process.pid, time.perf_counter() - started)
     finally:
@@ -97,6 +97,7 @@ def running(command: Sequence[str], core: int | None) -> Iterator[Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        process.stdout.close()
 
 
 def _ready_url(stdout: IO[str]) -> str:

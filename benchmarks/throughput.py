@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from benchmarks.client import Load, refused
 from benchmarks.harness import (
     INVALID,
@@ -47,7 +49,10 @@ HOW_TO_GET_WRK: Final = "needs wrk; Debian or Ubuntu: apt-get install wrk, macOS
 
 @dataclass(frozen=True)
 class Round:
-    """One run of wrk against one server; `refused` counts 4xx and 5xx, `broken` counts socket errors."""
+    """One run of wrk against one server.
+
+    `refused` counts 4xx and 5xx, `broken` socket errors; `cpu_s` is the server's own CPU time meanwhile.
+    """
 
     requests: int
     bytes: int
@@ -56,6 +61,12 @@ class Round:
     broken: int
     p50_ms: float
     p99_ms: float
+    cpu_s: float
+
+    @property
+    def cpu_us(self) -> float:
+        """The server's CPU time per answer in microseconds."""
+        return self.cpu_s / self.requests * 1e6
 
     @property
     def per_s(self) -> float:
@@ -77,6 +88,12 @@ class Result:
         return [mock.per_s / bare.per_s for mock, bare in zip(self.mock, self.bare, strict=True)]
 
     @property
+    def cpu_ratio(self) -> float:
+        """Bare app over mock in CPU time per answer: what the ratio would be on a machine with no other work."""
+        mock, bare = (statistics.median(each.cpu_us for each in rounds) for rounds in (self.mock, self.bare))
+        return bare / mock
+
+    @property
     def bad(self) -> int:
         """Answers that were not a 200, or never came."""
         return sum(each.refused + each.broken for each in [*self.mock, *self.bare])
@@ -87,6 +104,7 @@ class Result:
             "ratio_median": statistics.median(self.ratios),
             "ratio_min": min(self.ratios),
             "ratio_max": max(self.ratios),
+            "cpu_ratio": self.cpu_ratio,
             "mock_per_s": statistics.median(each.per_s for each in self.mock),
             "bare_per_s": statistics.median(each.per_s for each in self.bare),
             "body_bytes": self.body_bytes,
@@ -103,11 +121,20 @@ def wrk(server: Server, seconds: int, core: int | None) -> Round:
     """One run of wrk from its own core."""
     script = str(Path(__file__).with_name("post.lua"))
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script, server.url, "--", PATH, BODY.decode()]
+    before = _cpu_s(server)
     with on_core(core):
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
     if done.returncode:
         raise BenchmarkError(f"wrk failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
-    return Round(**json.loads(done.stdout.strip().splitlines()[-1]))
+    counted = json.loads(done.stdout.strip().splitlines()[-1])
+    if not counted["requests"]:
+        raise BenchmarkError(f"{server.url} gave no answer in {seconds} s")
+    return Round(**counted, cpu_s=_cpu_s(server) - before)
+
+
+def _cpu_s(server: Server) -> float:
+    times = psutil.Process(server.pid).cpu_times()
+    return times.user + times.system
 
 
 def body_bytes(server: Server, core: int | None) -> int:
@@ -139,6 +166,7 @@ def text(result: Result, facts: dict[str, str], cores: Cores) -> str:
         [
             f"ratio     {statistics.median(result.ratios):.3f} of the bare app's throughput (median of {len(mock)}"
             f" pairs; min {min(result.ratios):.3f}, max {max(result.ratios):.3f})",
+            f"by CPU    {result.cpu_ratio:.3f}, from the CPU time per answer, which other work hardly disturbs",
             f"mock      {statistics.median(mock):,.0f} requests/s, p99 {tails[0]:.1f} ms",
             f"bare app  {statistics.median(bare):,.0f} requests/s, p99 {tails[1]:.1f} ms",
             f"answers   {result.body_bytes} bytes each; {result.bad} were not a 200",

@@ -1,0 +1,72 @@
+"""The benchmarks measure what they say: run for a moment each, so that they cannot rot unnoticed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.client import Load, percentile
+from benchmarks.harness import BenchmarkError, mock_command, running
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(module: str, *options: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"benchmarks.{module}", *options]
+    environment = None if path is None else {"PATH": path}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+
+def measured(module: str, *options: str) -> dict[str, Any]:
+    done = run(module, *options, "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_lateness_is_what_the_client_saw_beyond_the_plan() -> None:
+    found = measured("latency", "--in-flight", "8", "--requests", "8")
+    assert found["not_200"] == 0
+    assert found["requests"] >= 8
+    assert found["planned_p50_ms"] > 100  # a world with latency, or there would be nothing to keep
+    assert 0 <= found["late_min_ms"] <= found["late_p50_ms"] <= found["late_p99_ms"] <= found["late_max_ms"]
+
+
+def test_memory_is_looked_at_twice_after_equal_loads() -> None:
+    found = measured("startup_memory", "--starts", "1", "--requests", "100")
+    assert found["not_200"] == 0
+    assert 0 < found["start_median_s"] == found["start_max_s"]
+    assert found["growth_mb"] == found["resident_after_twice_mb"] - found["resident_after_mb"]
+
+
+def test_a_missed_limit_is_exit_code_1() -> None:
+    assert run("startup_memory", "--starts", "1", "--requests", "1", "--memory-at-most", "1").returncode == 1
+
+
+def test_without_wrk_the_throughput_benchmark_says_how_to_get_it(tmp_path: Path) -> None:
+    done = run("throughput", path=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "throughput: needs wrk; Debian or Ubuntu: apt-get install wrk, macOS: brew install wrk"
+    ]
+
+
+def test_a_server_that_stops_before_it_is_ready_is_an_error() -> None:
+    with pytest.raises(BenchmarkError, match="stopped before it was ready"), running(mock_command("no-such"), None):
+        pass
+
+
+def test_the_bare_app_answers_as_many_bytes_as_asked() -> None:
+    with running([sys.executable, "-m", "benchmarks.bare_app", "288"], None) as bare:
+        answers = Load(bare.port, 2, 10, lambda _number: b"{}").run(within_s=30)
+    assert [(answer.status, answer.body_bytes) for answer in answers] == [(200, 288)] * 10
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.5, 50), (0.99, 99), (0.999, 100), (0.0, 1), (1.0, 100)])
+def test_percentiles_are_order_statistics(share: float, wanted: int) -> None:
+    assert percentile([float(value) for value in range(100, 0, -1)], share) == wanted
