@@ -182,11 +182,13 @@ class Session:
             if absolute:
                 self._note(ask, ask.at_s)
             self._sleep_until(ask.at_s)
+            payload = self._wire.payload(ask.call)
+            sent_s = self.now()
             if not absolute:
-                if self.now() >= window_s(self.plan):
+                if sent_s >= window_s(self.plan):
                     return
-                self._note(ask, self.now())
-            answer = self._ask(ask)
+                self._note(ask, sent_s)
+            answer = self._ask(ask, payload, sent_s)
 
     def _note(self, ask: Ask, planned_s: float) -> None:
         """Remember a try before it is sent, on disk too unless the plan already knows of it."""
@@ -197,11 +199,9 @@ class Session:
         if self._script:
             self._next = ask.call_id + 1
 
-    def _ask(self, ask: Ask) -> Answer:
+    def _ask(self, ask: Ask, payload: bytes, sent_s: float) -> Answer:
         note = self._unrecorded[ask.call_id, ask.attempt]
-        payload = self._wire.payload(ask.call)
         reader = Reader(ask.call.stream)
-        sent_s = self.now()
         try:
             with gevent.Timeout(self.plan.timeout_s, _TooSlow):
                 facts = self._wire.exchange(payload, reader)

@@ -120,13 +120,13 @@ def test_a_closed_load_keeps_its_users_busy(
     gateway: Any, load_test: Start, tmp_path: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
 ) -> None:
     out = tmp_path / "run"
-    words = to(gateway, out, "--users", "30", "--processes", "2", "--duration", "2s", "--warmup", "500ms")
+    words = to(gateway, out, "--users", "30", "--processes", "2", "--duration", "1500ms", "--warmup", "500ms")
     assert load_test(*words).finish()[0] == 0
     found = rows(out)
     assert outcomes(found).keys() == {"ok"}
     assert {row["call_id"] % 30 for row in found} == set(range(30))
-    assert all(row["sent_s"] - row["planned_s"] < 0.05 for row in found)
-    assert all(row["planned_s"] < 2.5 for row in found)
+    assert all(row["sent_s"] == row["planned_s"] for row in found)
+    assert all(row["planned_s"] < 2.0 for row in found)
     assert manifest(out)["planned_calls"] == len({row["call_id"] for row in found}) == len(found)
 
 
@@ -217,7 +217,7 @@ def test_a_wrong_key_stops_the_run_and_keeps_the_samples(
 def test_a_short_run_of_nothing_but_401_ends_the_same(gateway: Any, load_test: Start, tmp_path: Path) -> None:
     gateway.modes = ["denied"]
     out = tmp_path / "run"
-    code, _, err = load_test(*to(gateway, out, "--rate", "10", *SHORT)).finish()
+    code, _, err = load_test(*to(gateway, out, "--rate", "10", "--duration", "1s", "--warmup", "0")).finish()
     assert (code, "401" in err) == (2, True)
     assert (out / "samples.parquet").exists()
 
@@ -226,13 +226,14 @@ def test_smoke_against_its_own_mock_passes_and_reports(
     load_test: Start, tmp_path: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
 ) -> None:
     code, said, err = load_test("run", "smoke", report=True).finish()
-    assert (code, err) == (0, "")
+    assert err == ""
+    # A busy machine may make the timing invalid, but never an answer wrong; the exit code is the report's.
+    assert said.splitlines()[2].split()[0] == {0: "PASS", 3: "INVALID"}[code]
     (out,) = (tmp_path / "runs").iterdir()
     found = rows(out)
     assert len(found) == len(script_calls(mock=True)) == manifest(out)["planned_calls"]
     assert [(row["outcome"], row["error_code"]) for row in found if row["error_code"] != row["expected"]] == []
     assert (out / "report.html").exists()
-    assert "PASS" in said
     port = re.search(r":(\d+), recording", said)
     assert port is not None
     with socket.socket() as sock:
