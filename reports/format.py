@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from reports.manifest import Gate
@@ -43,6 +44,14 @@ def percent(value: float) -> str:
     if 99 < value < 100:
         return f"{100 - float(f'{100 - value:.2g}'):.10g} %"
     return f"{value:.2g} %" if abs(value) < 9.95 else f"{value:.3g} %"
+
+
+def moment(iso: str) -> str:
+    """Return an ISO-8601 time as `2025-01-02 03:04:05 UTC`; as it is if it cannot be read."""
+    try:
+        return f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError):
+        return iso
 
 
 def tick(ms: float) -> str:

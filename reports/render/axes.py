@@ -47,7 +47,7 @@ def ms_axis(axis: Axis, values: Sequence[float]) -> None:
     low, high = min(values), max(values)
     for steps in _STEPS:
         ticks = [step * 10.0**decade for decade in range(-3, 8) for step in steps]
-        inside = [value for value in ticks if low / 1.1 <= value <= high * 1.1]
+        inside = [value for value in ticks if low <= value <= high]
         if len(inside) >= 3:
             break
     axis.set_major_locator(FixedLocator(inside))

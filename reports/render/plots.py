@@ -149,7 +149,7 @@ def _time(summary: Summary) -> Figure:
     axes.plot(at, middle, color=_BLUE, lw=1.9, label="p50", marker="o" if len(at) < 3 else "")
     axes.set_yscale("log")
     ms_axis(axes.yaxis, [*middle, *high])
-    axes.set_xlim(0, series.start_s[-1] + series.bin_s)
+    axes.set_xlim(0, at[-1] + series.bin_s / 2)
     axes.set_xlabel("seconds since the run's start")
     axes.set_ylabel("scheduled latency")
     legend(figure, axes)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from reports.format import FORMATS, duration, estimate_text, gate_limit, interval_text, number, per_second, percent
+from reports.format import (
+    FORMATS,
+    duration,
+    estimate_text,
+    gate_limit,
+    interval_text,
+    moment,
+    number,
+    per_second,
+    percent,
+)
 from reports.render.text import MARKS
 from reports.values import Estimate, GroupRow, Result, Spread, Summary
 
@@ -33,6 +43,13 @@ TONES: Final = {Result.PASS: "good", Result.FAIL: "bad", Result.INVALID: "bad", 
 
 def _estimate(seen: Estimate) -> Cell:
     return Cell(estimate_text(seen), interval_text(seen))
+
+
+def _narrow(seen: Estimate) -> Cell:
+    """Put the reason why a number is missing below it, as the interval would be."""
+    if seen.known or not seen.n:
+        return _estimate(seen)
+    return Cell("n/a", estimate_text(seen).removeprefix("n/a "))
 
 
 def _ms(value: float | None) -> Cell:
@@ -112,7 +129,7 @@ def groups(found: tuple[GroupRow, ...], name: str, *, expectations: bool = False
             Cell(row.name),
             Cell(number(row.tries)),
             *((Cell(number(row.as_expected)),) if expectations else ()),
-            *map(_estimate, (row.ok_rate, row.p50, row.p95, row.p99, row.ttft_p50, row.tpot_p50)),
+            *map(_narrow, (row.ok_rate, row.p50, row.p95, row.p99, row.ttft_p50, row.tpot_p50)),
         )
         for row in found
     )
@@ -191,13 +208,13 @@ def facts(summary: Summary) -> Table:
         "World": manifest.world or "none",
         "Seed": "none" if manifest.seed is None else str(manifest.seed),
         "API key": manifest.api_key or "none",
-        "Started": manifest.started_at,
+        "Started": moment(manifest.started_at),
         "Windows": f"warm-up {manifest.warmup_s:g} s, measured {manifest.duration_s:g} s, "
         f"drain up to {manifest.drain_s:g} s, ended at {manifest.ended_s:.1f} s",
         "Client timeout": "none" if manifest.timeout_s is None else f"{manifest.timeout_s:g} s",
         "In flight": f"mean {number(round(summary.in_flight_mean, 1))}, "
         f"at most {number(summary.in_flight_max)} (weighted by time)",
-        "Generator": f"{manifest.processes} processes",
+        "Processes": number(manifest.processes),
         "Command": " ".join(manifest.argv),
         "Machine": ", ".join(f"{name} {value}" for name, value in manifest.machine.items()),
         "Versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),

@@ -60,3 +60,15 @@ def test_an_interval_shows_its_open_side(low: float | None, high: float | None, 
 def test_limits_show_their_side_and_unit() -> None:
     assert shown.gate_limit(Gate("scheduled_p95_ms", max=2000), "ms") == "≤ 2.00 s"
     assert shown.gate_limit(Gate("goodput_per_s", min=19.5), "per_s") == "≥ 19.5/s"
+
+
+@pytest.mark.parametrize(
+    ("iso", "text"),
+    [
+        ("2025-01-02T03:04:05Z", "2025-01-02 03:04:05 UTC"),
+        ("2025-01-02T03:04:05.678+02:00", "2025-01-02 01:04:05 UTC"),
+        ("yesterday", "yesterday"),
+    ],
+)
+def test_moments_are_in_utc(iso: str, text: str) -> None:
+    assert shown.moment(iso) == text
