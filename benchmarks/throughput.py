@@ -191,8 +191,8 @@ def text(result: Result, facts: dict[str, str], cores: Cores) -> str:
             f"ratio     {statistics.median(result.ratios):.3f} of the bare app's throughput (median of {len(mock)}"
             f" pairs; min {min(result.ratios):.3f}, max {max(result.ratios):.3f})",
             f"by CPU    {result.cpu_ratio:.3f}, from the CPU time per answer, which other work hardly disturbs",
-            f"mock      {statistics.median(mock):,.0f} requests/s, p99 {tails[0]:.1f} ms, {cpu[0]:.1f} µs of CPU per answer",
-            f"bare app  {statistics.median(bare):,.0f} requests/s, p99 {tails[1]:.1f} ms, {cpu[1]:.1f} µs of CPU per answer",
+            f"mock      {statistics.median(mock):,.0f} requests/s, p99 {tails[0]:.1f} ms, {cpu[0]:.1f} µs of CPU each",
+            f"bare app  {statistics.median(bare):,.0f} requests/s, p99 {tails[1]:.1f} ms, {cpu[1]:.1f} µs of CPU each",
             f"answers   {result.body_bytes} bytes each; {result.bad} were not a 200",
             f"load      {CONNECTIONS} keep-alive connections, {cores}",
             f"machine   {describe(facts)}",
