@@ -118,21 +118,15 @@ def _word_price(length: int) -> int:
 _COMMON_WORD_PRICES = tuple(map(_word_price, range(64)))
 
 
-def _words(lengths: list[int]) -> int:
-    try:
-        return sum(map(_COMMON_WORD_PRICES.__getitem__, lengths))
-    except IndexError:
-        return sum(map(_word_price, lengths))
-
-
-def _digits(runs: list[bytes]) -> int:
-    return DIGITS * sum((len(run) + 2) // 3 for run in runs) if runs else 0
-
-
 def _ascii_price(text: bytes) -> int:
-    price = _words(list(map(len, text.translate(_ONLY_WORDS).split())))
+    words = text.translate(_ONLY_WORDS).split()
+    try:
+        price = sum(map(_COMMON_WORD_PRICES.__getitem__, map(len, words)))
+    except IndexError:
+        price = sum(map(_word_price, map(len, words)))
     price += PUNCTUATION * len(text.translate(_ONLY_PUNCTUATION).split())
-    price += _digits(text.translate(_ONLY_DIGITS).split())
+    if digits := text.translate(_ONLY_DIGITS).split():
+        price += DIGITS * sum((len(run) + 2) // 3 for run in digits)
     if b"\n" in text or b"\r" in text:
         # White space gone, line breaks are the gaps; the dots make a gap of one at either end.
         gaps = b".%b." % text.translate(_NOT_NEWLINES, _SPACES)

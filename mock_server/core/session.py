@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -26,6 +26,9 @@ class Answer(Struct, frozen=True, gc=False):
     provider: str
     model: str
     finish_reason: Literal["stop", "length"]
+
+
+NO_ANSWER: Final = Answer("", Usage(0, 0, 0), "", "", "stop")
 
 
 class Step(Struct, frozen=True, gc=False):

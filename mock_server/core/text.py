@@ -9,6 +9,7 @@ bisection and one slice.
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, compress, cycle
@@ -125,8 +126,8 @@ class _Ring(msgspec.Struct, frozen=True, gc=False):
     """
 
     text: str
-    starts: tuple[int, ...]
-    prices: tuple[int, ...]
+    starts: array[int]
+    prices: array[int]
 
 
 class _Form(msgspec.Struct, frozen=True, gc=False):
@@ -137,9 +138,9 @@ class _Form(msgspec.Struct, frozen=True, gc=False):
     """
 
     ring: _Ring
-    starts: tuple[int, ...]
-    cuts: tuple[int, ...]
-    cut_prices: tuple[int, ...]
+    starts: array[int]
+    cuts: array[int]
+    cut_prices: array[int]
     units: tuple[str, ...]
     unit_price: int
     head: str = ""
@@ -256,9 +257,14 @@ def _functions(source: _Source, comments: Sequence[str]) -> str:
     return "".join(functions)
 
 
+def _compact(numbers: Iterable[int]) -> array[int]:
+    """Numbers side by side: a bisection of them touches a tenth of the memory that it would in a tuple."""
+    return array("q", numbers)
+
+
 def _ring(text: str) -> _Ring:
     starts = [piece.start() for piece in _PIECE.finditer(text)] + [len(text)]
-    return _Ring(text, tuple(starts), tuple(accumulate(_prices(text, starts, starts[1:]), initial=0)))
+    return _Ring(text, _compact(starts), _compact(accumulate(_prices(text, starts, starts[1:]), initial=0)))
 
 
 def _prices(text: str, starts: Sequence[int], ends: Sequence[int]) -> Iterator[int]:
@@ -272,8 +278,8 @@ def _form(ring: _Ring, starts: Iterable[int], cuts: Sequence[int], units: tuple[
     """A form without head and tail; ``cuts`` are offsets."""
     pieces = [bisect_left(ring.starts, cut) - 1 for cut in cuts]
     parts = _prices(ring.text, [ring.starts[piece] for piece in pieces], cuts)
-    prices = tuple(ring.prices[piece] + part for piece, part in zip(pieces, parts, strict=True))
-    return _Form(ring, tuple(starts), tuple(cuts), prices, units, count.price(units[0]))
+    prices = _compact(ring.prices[piece] + part for piece, part in zip(pieces, parts, strict=True))
+    return _Form(ring, _compact(starts), _compact(cuts), prices, units, count.price(units[0]))
 
 
 def _around(form: _Form, head: str, tail: str) -> _Form:
@@ -291,7 +297,7 @@ def _prose_forms(sentences: Sequence[str], language: Language) -> tuple[_Form, _
     starts = [0, *(i for i, piece in enumerate(pieces[:-1], 1) if piece[0].endswith(sentence_ends))]
     bare = _form(ring, starts, [piece.end(1) for piece in pieces], _FILLS[language])
     ends = [piece[1].lower() not in _DANGLING for piece in pieces]
-    cuts, prices = tuple(compress(bare.cuts, ends)), tuple(compress(bare.cut_prices, ends))
+    cuts, prices = _compact(compress(bare.cuts, ends)), _compact(compress(bare.cut_prices, ends))
     return bare, _around(replace(bare, cuts=cuts, cut_prices=prices), "", stop), WHOLE_FROM
 
 

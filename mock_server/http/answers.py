@@ -24,27 +24,21 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class Timing:
-    """What ``Server-Timing`` announces, in wall seconds."""
+class Timing(NamedTuple):
+    """What ``Server-Timing`` announces, in wall milliseconds."""
 
-    __slots__ = ("attempts", "first", "overhead", "planned", "wasted")
-
-    def __init__(self, planned: float, first: float, overhead: float, attempts: int, wasted: float) -> None:
-        self.planned = planned
-        self.first = first
-        self.overhead = overhead
-        self.attempts = attempts
-        self.wasted = wasted
+    planned_ms: float
+    first_ms: float
+    overhead_ms: float
+    attempts: int
+    wasted_ms: float
 
     def header(self) -> tuple[bytes, bytes]:
-        """The header line; durations in milliseconds."""
-        return (
-            b"server-timing",
-            b'planned;dur=%.3f, first;dur=%.3f, overhead;dur=%.3f, attempts;desc="%d", wasted;dur=%.3f'
-            % (self.planned * 1e3, self.first * 1e3, self.overhead * 1e3, self.attempts, self.wasted * 1e3),
-        )
+        """The header line."""
+        return b"server-timing", _TIMING_LINE % self
 
 
+_TIMING_LINE: Final = b'planned;dur=%.3f, first;dur=%.3f, overhead;dur=%.3f, attempts;desc="%d", wasted;dur=%.3f'
 NO_TIMING: Final = Timing(0.0, 0.0, 0.0, 0, 0.0)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from mock_server.contract.errors import Refusal
 from mock_server.contract.messages import ENCODER, ChatResponse
 from mock_server.core.account import Account
-from mock_server.core.session import Answer, Session
+from mock_server.core.session import NO_ANSWER, Answer, Session, Step
 from mock_server.http.answers import (
     EVENTS_TYPE,
     JSON_TYPE,
@@ -23,6 +23,9 @@ from mock_server.http.answers import (
 )
 from mock_server.http.context import Context
 from mock_server.http.observe import Entry
+
+
+_NO_STEPS: Final[tuple[Step, ...]] = ()
 
 
 class Exchange:
@@ -61,7 +64,7 @@ class Exchange:
         self.ending: Literal["complete", "abandoned"] = "abandoned"
         self._status = 0
         self._timing = NO_TIMING
-        self._answer: Answer | None = None
+        self._answer = NO_ANSWER
 
     def due(self, decision: Session | Refusal, now: float) -> Reply | None:
         """The whole answer if it is due by ``now``; None while there is something to wait for, or to stream.
@@ -94,38 +97,35 @@ class Exchange:
 
     def answer(self, answer: Answer, ends_at: float) -> Reply:
         """A whole JSON answer whose last byte was planned for the simulated moment ``ends_at``."""
-        self._answer = answer
-        self._status = 200
-        planned, wasted = self._planned(ends_at)
+        headers = self._answer_headers(JSON_TYPE, answer, ends_at, ends_at)
         body = ENCODER.encode(
             ChatResponse(True, answer.model, answer.text, answer.usage, answer.provider, self.request_id)
         )
-        return Reply(200, self._headers(JSON_TYPE, planned, planned, wasted), body)
+        return Reply(200, headers, body)
 
     def stream_head(self, answer: Answer, first_at: float, ends_at: float) -> Headers:
         """The header lines of a stream of 200."""
-        self._answer = answer
-        self._status = 200
-        planned, wasted = self._planned(ends_at)
-        first, _ = self._planned(first_at)
-        headers = self._headers(EVENTS_TYPE, planned, first, wasted)
+        headers = self._answer_headers(EVENTS_TYPE, answer, first_at, ends_at)
         headers.append(NO_CACHE)
         return headers
 
-    def _planned(self, at: float) -> tuple[float, float]:
-        """Simulated seconds from the session's start to ``at``, and those spent in failed attempts."""
+    def _answer_headers(self, kind: tuple[bytes, bytes], answer: Answer, first_at: float, ends_at: float) -> Headers:
         session = self.session
-        if session is None:
-            return 0.0, 0.0
-        return at - session.started, session.attempt.started - session.started
+        assert session is not None  # who answers has a session
+        self._answer = answer
+        self._status = 200
+        started = session.started
+        return self._headers(kind, ends_at - started, first_at - started, session.attempt.started - started)
 
     def _headers(self, kind: tuple[bytes, bytes], planned: float, first: float, wasted: float) -> Headers:
         context, session = self.context, self.session
         clock = context.clock
         now, scale = clock.now(), clock.scale
         tried = 0 if session is None else len(session.steps) + (not session.over)
-        overhead = max(0.0, now - self.arrived - first)
-        self._timing = timing = Timing(planned * scale, first * scale, overhead * scale, tried, wasted * scale)
+        overhead, to_ms = now - self.arrived - first, scale * 1e3
+        if overhead < 0:
+            overhead = 0.0
+        self._timing = timing = Timing(planned * to_ms, first * to_ms, overhead * to_ms, tried, wasted * to_ms)
         headers: Headers = [kind, (b"x-request-id", self.request_id.encode()), timing.header()]
         if self.account is not None and (quota := self.account.quota(now)) is not None:
             headers += quota_headers(quota, scale, context.unix_now())
@@ -134,11 +134,13 @@ class Exchange:
     def close(self) -> None:
         """Leave an entry in the journal; a session still open is given up on behalf of a client that left."""
         session, answer, timing, account = self.session, self._answer, self._timing, self.account
-        clock = self.context.clock
+        usage, clock = answer.usage, self.context.clock
         now = clock.now()
+        charged, steps = 0, _NO_STEPS
         if session is not None:
-            session.abandon(now)
-        usage = answer.usage if answer is not None else None
+            if not session.over:
+                session.abandon(now)
+            charged, steps = session.charged, tuple(session.steps)
         self.context.journal.record(
             Entry(
                 self.request_id,
@@ -148,16 +150,16 @@ class Exchange:
                 self._status,
                 self.code,
                 self.stream,
-                "" if answer is None else answer.provider,
-                "" if answer is None else answer.model,
-                0 if usage is None else usage.prompt_tokens,
-                0 if usage is None else usage.completion_tokens,
-                0 if session is None else session.charged,
-                timing.planned * 1e3,
-                timing.first * 1e3,
-                timing.overhead * 1e3,
-                clock.wall(now - self.arrived) * 1e3,
+                answer.provider,
+                answer.model,
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                charged,
+                timing.planned_ms,
+                timing.first_ms,
+                timing.overhead_ms,
+                (now - self.arrived) * clock.scale * 1e3,
                 self.ending,
-                () if session is None else tuple(session.steps),
+                steps,
             )
         )

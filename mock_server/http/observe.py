@@ -56,14 +56,14 @@ class _Counts:
 
     def __init__(self) -> None:
         self.statuses: Counter[tuple[int, str]] = Counter()
-        self.models: Counter[str] = Counter()
+        self.models: Counter[tuple[str, str]] = Counter()
         self.requests = self.prompt = self.completion = self.charged = self.abandoned = 0
 
     def add(self, entry: Entry) -> None:
         self.requests += 1
         self.statuses[entry.status, entry.code] += 1
         if entry.model:
-            self.models[f"{entry.provider}/{entry.model}"] += 1
+            self.models[entry.provider, entry.model] += 1
             self.prompt += entry.prompt_tokens
             self.completion += entry.completion_tokens
         self.charged += entry.charged
@@ -112,7 +112,7 @@ class Journal:
             requests=counts.requests,
             by_status=dict(by_status),
             by_code=dict(by_code),
-            by_model=dict(counts.models),
+            by_model={f"{provider}/{model}": count for (provider, model), count in counts.models.items()},
             prompt_tokens=counts.prompt,
             completion_tokens=counts.completion,
             charged_tokens=counts.charged,

@@ -44,8 +44,10 @@ class Head:
 
     def api_key(self) -> str:
         """The bearer token; empty when there is none or it is malformed."""
-        scheme, _, key = self.authorization.partition(b" ")
-        return key.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
+        authorization = self.authorization
+        if authorization[:7].lower() != b"bearer ":
+            return ""
+        return authorization[7:].strip().decode("latin-1")
 
     def is_json(self) -> bool:
         """Whether the body is declared as JSON."""
