@@ -15,6 +15,10 @@ INTRODUCTION: Final = (
     "using an API key passed in the Authorization header."
 )
 BASE_URL: Final = "https://apiflowx.top"
+AUTHENTICATION: Final = "Bearer token"
+RESPONSE_FORMAT: Final = "JSON"
+PLACEHOLDER_KEY: Final = "YOUR_API_KEY"
+"""What stands for the reader's key in the code examples."""
 QUICK_TIPS: Final[tuple[str, ...]] = (
     "Set strategy.mode to auto for best model selection",
     "Pass stream: false for standard JSON response",

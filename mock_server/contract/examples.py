@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mock_server.contract.errors import MODEL_UNAVAILABLE
+from mock_server.contract.errors import ALL_PROVIDERS_FAILED, MODEL_UNAVAILABLE
 from mock_server.contract.messages import (
     DONE,
     ENCODER,
@@ -12,6 +12,7 @@ from mock_server.contract.messages import (
     ErrorBody,
     ErrorResponse,
     StreamClosing,
+    StreamError,
     StreamOpening,
     StreamPiece,
     Usage,
@@ -47,6 +48,11 @@ EXAMPLE_RESPONSE: Final[dict[str, Any]] = {
     "request_id": _RESPONSE.request_id,
 }
 
+EXAMPLE_ERROR: Final[dict[str, Any]] = {
+    "success": _ERROR.success,
+    "error": {"code": _ERROR.error.code, "message": _ERROR.error.message},
+}
+
 _EVENTS: Final = (
     StreamOpening(True, "req_9f1a2e8", "gpt-4.1-mini", "openai", "", False),
     StreamPiece("Hello ", False),
@@ -56,3 +62,7 @@ _EVENTS: Final = (
 EXAMPLE_STREAM: Final = (
     "".join(f"data: {ENCODER.encode(event).decode()}\n\n" for event in _EVENTS) + f"data: {DONE}\n\n"
 )
+_FAILURE: Final = StreamError(
+    False, ErrorBody(ALL_PROVIDERS_FAILED.code, ALL_PROVIDERS_FAILED.message), "req_9f1a2e8", True
+)
+EXAMPLE_STREAM_ERROR: Final = f"data: {ENCODER.encode(_FAILURE).decode()}\n\n"

@@ -212,6 +212,18 @@ FIELDS: Final[dict[str, tuple[str, Provenance]]] = {
 }
 """What each request field means and who says so, for the documentation."""
 
+RESPONSE_FIELDS: Final[dict[str, tuple[str, Provenance]]] = {
+    "success": ("true; false in the error envelope", DOCUMENTED),
+    "model": ("the model that answered", DOCUMENTED),
+    "response": ("the answer's text", DOCUMENTED),
+    "usage.prompt_tokens": ("tokens of the messages", DOCUMENTED),
+    "usage.completion_tokens": ("tokens of the answer", DOCUMENTED),
+    "usage.total_tokens": ("the sum of both; what the account is charged", DOCUMENTED),
+    "provider": ("the provider that answered", DOCUMENTED),
+    "request_id": ("`req_` and seven hexadecimal digits", DOCUMENTED),
+}
+"""What each key of an answer holds, in the documented order."""
+
 
 def text_of(message: Message) -> str:
     """The message's content as one text; empty for a null content."""

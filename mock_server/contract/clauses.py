@@ -1,0 +1,87 @@
+"""The contract's clauses that are no rows of another table: sentences, each with who says so."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from mock_server.contract.messages import DEFAULT_COMPLETION_TOKENS, DONE
+from mock_server.contract.provenance import Provenance, assumed
+
+KEEP_ALIVE_S: Final = 15.0
+"""Seconds of silence between two pieces of a stream after which a comment keeps the connection open."""
+
+
+class Clause(msgspec.Struct, frozen=True):
+    """One sentence of the contract. ``knob`` is the setting of a world file that changes it, if there is one."""
+
+    text: str
+    provenance: Provenance
+    knob: str = ""
+
+
+_SSE: Final = assumed("the way comparable gateways stream; the documentation names `stream` and no format")
+_BUCKETS: Final = assumed("the documentation names a rate limit per plan and a token balance, and no mechanism")
+
+STREAMING: Final[tuple[Clause, ...]] = (
+    Clause(
+        f"With `stream: true` the answer is `text/event-stream`: each event is one `data:` line of JSON, and "
+        f"`data: {DONE}` is the last.",
+        _SSE,
+    ),
+    Clause(
+        "Headers, opening event and first piece leave together, when the first piece is due. Until then an error is "
+        "ordinary JSON with its real status.",
+        assumed("after the first byte the status is spent, so failover and refusals come before it"),
+    ),
+    Clause(
+        "A failure after the first piece ends the stream with an error event, "
+        f"`done` true and no `{DONE}`; the connection is closed.",
+        assumed("OpenRouter reports failures in mid-stream this way"),
+    ),
+    Clause(
+        f"After {KEEP_ALIVE_S:g} s of silence between two pieces comes the comment `: keep-alive`.",
+        assumed("proxies close connections that stay silent"),
+        "gateway.keep_alive_s",
+    ),
+    Clause(
+        "Clients must accept any framing that the WHATWG specification of server-sent events allows: comments, other "
+        "line endings, data over several lines, writes that split an event or a character.",
+        assumed("a format is its specification, not what one server happens to send"),
+    ),
+    Clause(
+        "The pieces put together are the text a plain answer would have had.",
+        assumed("streaming changes how an answer travels, not what it says"),
+    ),
+)
+
+LIMITS: Final[tuple[Clause, ...]] = (
+    Clause(
+        "Each limit is a token bucket per key. Tokens per minute are estimated before the call (prompt and "
+        f"`max_tokens`, or {DEFAULT_COMPLETION_TOKENS}) and corrected after it.",
+        _BUCKETS,
+    ),
+    Clause(
+        "400 and 401 consume nothing; 402 and 5xx consume a request. A forced outcome is charged nothing and consumes "
+        "nothing.",
+        _BUCKETS,
+    ),
+    Clause(
+        f"The balance is reserved before the call (prompt and `max_tokens`, or {DEFAULT_COMPLETION_TOKENS}; 402 if it "
+        "is short) and settled on the actual total. A failed call is refunded, and only the attempt that answers is "
+        "charged.",
+        _BUCKETS,
+    ),
+    Clause(
+        "A client that leaves pays for the prompt and for what was sent.",
+        assumed("what was delivered has been paid for upstream"),
+        "gateway.abandoned_charge",
+    ),
+)
+
+CHECKS: Final = Clause(
+    "A call is checked in this order: path and method, key, size, content type, body, mock directives, limits, "
+    "balance, route, attempts. The first check that fails decides the answer.",
+    assumed("what costs least and reveals least is checked first"),
+)

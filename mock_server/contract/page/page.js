@@ -1,0 +1,211 @@
+"use strict";
+
+/* Splits a stream of text into the data of server-sent events, as the WHATWG specification reads them. */
+class EventReader {
+  #rest = "";
+  #data = [];
+
+  /* The data of the events that `text` completes. Before the end, a final CR may be half of a CRLF: it waits. */
+  push(text, ended = false) {
+    const events = [];
+    const line = ended ? /([^\r\n]*)(\r\n|\n|\r)/y : /([^\r\n]*)(\r\n|\n|\r(?!$))/y;
+    const all = this.#rest + text;
+    let read = 0;
+    for (let found = line.exec(all); found; found = line.exec(all)) {
+      read = line.lastIndex;
+      this.#take(found[1], events);
+    }
+    this.#rest = all.slice(read);
+    return events;
+  }
+
+  #take(line, events) {
+    if (line === "") {
+      if (this.#data.length) events.push(this.#data.join("\n"));
+      this.#data = [];
+      return;
+    }
+    const colon = line.indexOf(":");
+    const field = colon < 0 ? line : line.slice(0, colon);
+    if (field === "data") this.#data.push(colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, ""));
+  }
+}
+
+const byId = (id) => document.getElementById(id);
+const form = byId("try-form");
+let inFlight = null; // the AbortController of the call being made, if there is one
+
+function milliseconds(since) {
+  return `${Math.round(performance.now() - since)} ms`;
+}
+
+function plural(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function say(status) {
+  byId("try-status").textContent = status;
+}
+
+function pretty(body) {
+  try {
+    return JSON.stringify(JSON.parse(body), null, 2);
+  } catch {
+    return body; // what is not JSON is shown as it came
+  }
+}
+
+function showHeaders(response) {
+  const rows = JSON.parse(form.dataset.headers).filter((name) => response.headers.has(name)).map((name) => {
+    const row = document.createElement("div");
+    const [term, value] = ["dt", "dd"].map((tag) => row.appendChild(document.createElement(tag)));
+    term.textContent = name;
+    value.textContent = response.headers.get(name);
+    return row;
+  });
+  byId("try-headers").replaceChildren(...rows);
+  byId("try-details").hidden = false;
+}
+
+function request() {
+  const headers = {
+    Authorization: `Bearer ${byId("try-key").value.trim()}`,
+    "Content-Type": "application/json",
+  };
+  if (byId("try-force").value) headers.Prefer = `code=${byId("try-force").value}`;
+  const body = JSON.stringify({
+    messages: [{ role: "user", content: byId("try-message").value }],
+    strategy: { mode: byId("try-mode").value },
+    stream: byId("try-stream").checked,
+  });
+  return { method: "POST", headers, body, signal: inFlight.signal };
+}
+
+/* Shows pieces as they arrive; returns how the stream ended. */
+async function showStream(response, started) {
+  const decoder = new TextDecoder();
+  const reader = new EventReader();
+  const bytes = response.body.getReader();
+  const seen = { pieces: 0, first: "", ending: "the stream broke off before its end" };
+  const take = (data) => {
+    byId("try-body").append(`data: ${data}\n\n`);
+    if (data === "[DONE]") {
+      seen.ending = "complete";
+      return;
+    }
+    const event = JSON.parse(data);
+    if (event.error) seen.ending = `failed in mid-stream with ${event.error.code}`;
+    if (!event.response) return;
+    seen.first ||= milliseconds(started);
+    seen.pieces += 1;
+    byId("try-text").append(event.response);
+    say(`${response.status} ${response.statusText}: ${plural(seen.pieces, "piece")} so far`);
+  };
+  byId("try-answer").hidden = false;
+  for (let ended = false; !ended; ) {
+    const { value, done } = await bytes.read();
+    ended = done;
+    reader.push(done ? decoder.decode() : decoder.decode(value, { stream: true }), done).forEach(take);
+  }
+  const first = seen.first ? `first piece after ${seen.first}, ` : "";
+  return `${first}${plural(seen.pieces, "piece")}, ${seen.ending}`;
+}
+
+async function showPlain(response) {
+  const body = await response.text();
+  byId("try-body").textContent = pretty(body);
+  return `${plural(new TextEncoder().encode(body).length, "byte")}`;
+}
+
+async function call() {
+  const started = performance.now();
+  const response = await fetch(base() + form.dataset.path, request());
+  showHeaders(response);
+  say(`${response.status} ${response.statusText}`);
+  const streamed = (response.headers.get("content-type") ?? "").startsWith("text/event-stream");
+  const summary = await (streamed ? showStream(response, started) : showPlain(response));
+  say(`${response.status} ${response.statusText} in ${milliseconds(started)}: ${summary}`);
+}
+
+function isFile() {
+  return location.protocol === "file:";
+}
+
+function base() {
+  return isFile() ? byId("try-address").value.trim().replace(/\/+$/, "") : "";
+}
+
+function explain(error) {
+  if (error.name === "AbortError") return "Stopped.";
+  const advice = isFile()
+    ? ` Is the mock running at ${base()}, and was it started with --cors?`
+    : " Is the mock still running?";
+  return `No answer: ${error.message}.${advice}`;
+}
+
+async function send(event) {
+  event.preventDefault();
+  inFlight?.abort();
+  const mine = (inFlight = new AbortController());
+  for (const id of ["try-text", "try-body", "try-headers"]) byId(id).replaceChildren();
+  for (const id of ["try-answer", "try-details"]) byId(id).hidden = true;
+  byId("try-stop").hidden = false;
+  say("Waiting for the answer…");
+  try {
+    await call();
+  } catch (error) {
+    if (inFlight === mine) say(explain(error));
+  } finally {
+    if (inFlight === mine) {
+      inFlight = null;
+      byId("try-stop").hidden = true;
+    }
+  }
+}
+
+/* Copies, also where the clipboard is out of reach, as on plain http from another machine. */
+async function copyText(source) {
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    return true;
+  } catch {
+    getSelection().selectAllChildren(source);
+    return document.execCommand("copy");
+  }
+}
+
+function offerCopy(button) {
+  const source = button.closest("figure").querySelector("code");
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const copied = await copyText(source);
+    button.textContent = copied ? "Copied" : "Select it";
+    byId("announcer").textContent = copied ? "Copied to the clipboard" : "Could not copy; the code is selected";
+    setTimeout(() => {
+      button.textContent = "Copy";
+      byId("announcer").textContent = "";
+    }, 2000);
+  });
+}
+
+/* Marks in the contents which chapter is being read. */
+function followReading() {
+  const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+  const watcher = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries.filter((each) => each.isIntersecting)) {
+        for (const link of links.values()) link.removeAttribute("aria-current");
+        links.get(entry.target.id).setAttribute("aria-current", "location");
+      }
+    },
+    { rootMargin: "-10% 0px -80% 0px" },
+  );
+  for (const id of links.keys()) watcher.observe(byId(id));
+}
+
+document.querySelectorAll(".copy").forEach(offerCopy);
+byId("try-elsewhere").hidden = !isFile();
+byId("try-address").disabled = !isFile();
+form.addEventListener("submit", send);
+byId("try-stop").addEventListener("click", () => inFlight?.abort());
+followReading();

@@ -1,0 +1,168 @@
+"""The chapters the original page leaves out: fields, headers, streaming, limits, test keys and mock directives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from mock_server.contract.accounts import PLANS, TEST_KEYS, Plan
+from mock_server.contract.clauses import CHECKS, LIMITS, STREAMING, Clause
+from mock_server.contract.errors import INVALID_MOCK_DIRECTIVE
+from mock_server.contract.examples import EXAMPLE_STREAM, EXAMPLE_STREAM_ERROR
+from mock_server.contract.headers import REQUEST_HEADERS, RESPONSE_HEADERS
+from mock_server.contract.messages import FIELDS, RESPONSE_FIELDS, ChatRequest
+from mock_server.contract.page.code import code_block
+from mock_server.contract.page.elements import Html, join, mark, prose, section, table, tag
+from mock_server.contract.provenance import Source
+
+_UNLIMITED: Final = "no limit"
+
+
+class Words(msgspec.Struct, frozen=True):
+    """A vocabulary of the mock: a caption, and each word with its meaning."""
+
+    caption: str
+    rows: tuple[tuple[str, str], ...]
+
+
+def request() -> Html:
+    """Fields and headers of a call."""
+    fields = [
+        (tag("code", path), *_type_and_default(path), prose(rule[:1].upper() + rule[1:]), mark(provenance))
+        for path, (rule, provenance) in FIELDS.items()
+    ]
+    headers = [
+        (
+            tag("code", row.name),
+            "yes" if row.required else "no",
+            tag("code", row.example),
+            prose(row.meaning),
+            mark(row.provenance),
+        )
+        for row in REQUEST_HEADERS
+    ]
+    return section(
+        "Request",
+        tag("h3", "Request fields", id="request-fields"),
+        table("Fields of the JSON body", ("Field", "Type", "Default", "Rule", "Source"), fields, class_="wide"),
+        tag("h3", "Request headers", id="request-headers"),
+        table("Headers that are read", ("Header", "Required", "Example", "Meaning", "Source"), headers, class_="wide"),
+        tag("h3", "Order of checks", id="order-of-checks"),
+        _clauses((CHECKS,)),
+    )
+
+
+def _type_and_default(path: str) -> tuple[str, str]:
+    """A field's JSON type and its default, as the request's own type says."""
+    _, components = msgspec.json.schema_components((ChatRequest,), ref_template="{name}")
+    owner = {"messages[]": "UserMessage", "strategy": "Strategy"}.get(path.rpartition(".")[0], "ChatRequest")
+    name = path.rpartition(".")[2]
+    schema = components[owner]
+    field: dict[str, Any] = schema["properties"][name]
+    kinds = [option.get("type", "string") for option in field.get("anyOf", [field])]
+    if "allOf" in field or "$ref" in field:
+        kinds = ["object"]
+    default = json.dumps(field["default"]) if "default" in field and kinds != ["object"] else ""
+    return " or ".join(kinds), "required" if name in schema.get("required", ()) else default
+
+
+def response() -> Html:
+    """Keys and headers of an answer."""
+    fields = [(tag("code", name), prose(meaning), mark(source)) for name, (meaning, source) in RESPONSE_FIELDS.items()]
+    headers = [
+        (
+            tag("code", row.name),
+            prose(row.when),
+            join(tag("p", prose(row.meaning)), tag("p", tag("code", row.example))),
+            mark(row.provenance),
+        )
+        for row in RESPONSE_HEADERS
+    ]
+    return section(
+        "Response",
+        tag("h3", "Response fields", id="response-fields"),
+        table("Keys of the answer, in this order", ("Key", "Holds", "Source"), list(fields)),
+        tag("h3", "Response headers", id="response-headers"),
+        table(
+            "Headers of the answer",
+            ("Header", "Sent", "Meaning, with an example", "Source"),
+            list(headers),
+            class_="wide",
+        ),
+    )
+
+
+def streaming() -> Html:
+    """How an answer is streamed."""
+    return section(
+        "Streaming",
+        _clauses(STREAMING),
+        tag("h3", "A stream", id="a-stream"),
+        code_block("A whole stream", EXAMPLE_STREAM, "events"),
+        code_block("The last event of a stream that failed", EXAMPLE_STREAM_ERROR, "events"),
+    )
+
+
+def _clauses(clauses: Sequence[Clause]) -> Html:
+    items = (tag("li", tag("p", prose(row.text)), mark(row.provenance, row.knob)) for row in clauses)
+    return tag("ul", *items, class_="clauses")
+
+
+def limits_and_balance() -> Html:
+    """What a key may do, and what it pays."""
+    keys = [
+        (
+            tag("code", row.key),
+            row.plan,
+            "unlimited" if row.balance is None else f"{row.balance:,}",
+            row.use[:1].upper() + row.use[1:],
+        )
+        for row in TEST_KEYS
+    ]
+    names = Plan.__struct_fields__
+    plans = [(name, *(_limit(getattr(plan, field)) for field in names)) for name, plan in PLANS.items()]
+    columns = ("Plan", "Requests per minute", "Requests per day", "Tokens per minute", "At once")
+    return section(
+        "Keys, plans and balance",
+        tag("p", "Each documented error can be had by choosing a key. A real gateway knows none of these keys."),
+        tag("h3", "Test keys", id="test-keys"),
+        table("Built-in keys of the mock", ("Key", "Plan", "Balance in tokens", "What for"), list(keys)),
+        tag("h3", "Plans", id="plans"),
+        table("Limits of each plan", columns, list(plans)),
+        tag("h3", "How limits and balance work", id="limits"),
+        _clauses(LIMITS),
+    )
+
+
+def _limit(value: int | None) -> str:
+    return _UNLIMITED if value is None else f"{value:,}"
+
+
+def mock_directives(vocabulary: Sequence[Words]) -> Html:
+    """What a request can ask of the mock."""
+    rows = [
+        (tag("code", row.name), tag("code", row.example), prose(row.meaning))
+        for row in REQUEST_HEADERS
+        if row.provenance.source is Source.MOCK
+    ]
+    words = [
+        table(group.caption, ("Word", "Meaning"), [(tag("code", word), prose(meaning)) for word, meaning in group.rows])
+        for group in vocabulary
+    ]
+    return section(
+        "Mock directives",
+        tag(
+            "p", "These headers speak to the mock; a real gateway ignores them. Some have a form for the query string."
+        ),
+        table("Headers that steer the mock", ("Header", "Example", "Meaning"), list(rows)),
+        *words,
+        tag(
+            "p",
+            "A directive that cannot be understood is ",
+            tag("code", f"{INVALID_MOCK_DIRECTIVE.status} {INVALID_MOCK_DIRECTIVE.code}"),
+            ", and its message says what is allowed. Nothing is silently ignored.",
+        ),
+    )
