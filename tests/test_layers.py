@@ -41,6 +41,7 @@ FILE_METHODS = frozenset({"cwd", "home", "read_bytes", "read_text", "write_bytes
 READERS_OF_THE_OUTSIDE = {
     "mock_server.__main__": "the command line",
     "mock_server.config": "reads world files and the presets shipped in the package",
+    "mock_server.http.documentation": "reads the page shipped in the package",
 }
 
 # Only these modules of `scenarios` may know Locust: importing it patches the standard library of the whole process.
