@@ -47,23 +47,6 @@ def poisson(count: int, duration_s: float, rng: np.random.Generator) -> Times:
     return gamma(count, duration_s, 1.0, rng)
 
 
-def ramp(rate_from: float, rate_to: float, duration_s: float) -> Times:
-    """A rate that goes linearly from ``rate_from`` to ``rate_to`` per second, without chance.
-
-    The n-th arrival is at (sqrt(r0² + 2·a·n) - r0)/a with a = (r1 - r0)/T.
-    """
-    if rate_from < 0 or rate_to < 0:
-        raise ValueError("rates must not be negative")
-    count = round((rate_from + rate_to) / 2 * duration_s)
-    slope = (rate_to - rate_from) / duration_s
-    if slope == 0:
-        return constant(count, duration_s)
-    index = np.arange(count, dtype=np.float64)
-    # The radicand may round below zero at the very end of a ramp down to nothing.
-    root = np.sqrt(np.maximum(rate_from**2 + 2 * slope * index, 0.0))
-    return (root - rate_from) / slope
-
-
 ARRIVALS: Final[dict[Kind, Callable[[int, float, float, np.random.Generator], Times]]] = {
     "constant": lambda count, duration, _shape, _rng: constant(count, duration),
     "poisson": lambda count, duration, _shape, rng: poisson(count, duration, rng),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -81,11 +81,26 @@ def write_manifest(
         "argv": plan.argv,
         "versions": _versions(),
         "machine": _machine(),
-        "incidents": [],
+        "incidents": list(_incidents(plan, origin, ended_s)),
     }
     temporary = run_dir / f".{MANIFEST}.tmp"
     temporary.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
     temporary.replace(run_dir / MANIFEST)
+
+
+def _incidents(plan: Plan, origin: Origin | None, ended_s: float) -> Iterator[dict[str, Any]]:
+    """Each time an incident went on between the run's zero and its end, on the run's clock."""
+    if origin is None:
+        return
+    for trouble in plan.troubles:
+        start_s = origin.world_s + trouble.at_s
+        while start_s < ended_s:
+            end_s = ended_s if trouble.lasts_s is None else min(start_s + trouble.lasts_s, ended_s)
+            if end_s > 0:
+                yield {"kind": trouble.kind, "what": trouble.what, "start_s": max(start_s, 0.0), "end_s": end_s}
+            if trouble.every_s is None:
+                break
+            start_s += trouble.every_s
 
 
 def _load(plan: Plan) -> dict[str, Any]:

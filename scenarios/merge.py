@@ -111,12 +111,18 @@ def merge(run_dir: Path, *, interrupted: bool, ended_s: float | None = None) -> 
         origin,
         ended_s=tally.last_s if ended_s is None else ended_s,
         interrupted=interrupted,
-        planned_calls=len({call_id for part in parts for call_id, _ in part.recorded}),
+        planned_calls=_planned_calls(plan, parts),
         workers=[WorkerFate(f"w{part.worker}", part.pid, part.ended is None) for part in parts],
         last_s=tally.last_s,
     )
     shutil.rmtree(folder)
     return tally
+
+
+def _planned_calls(plan: Plan, parts: Iterable[_Part]) -> int:
+    """How many calls the plan holds; a closed load plans each when the one before it is over."""
+    planned = len(times_of(plan)) or len(script_of(plan))
+    return planned or len({call_id for part in parts for call_id, _ in part.recorded})
 
 
 def _parts(plan: Plan, folder: Path) -> list[_Part]:

@@ -16,6 +16,19 @@ PLAN: Final = "plan.json"
 ORIGIN: Final = "origin.json"
 
 
+class Trouble(msgspec.Struct, frozen=True):
+    """An incident of the world; wall seconds from the zero of the mock's world.
+
+    ``lasts_s`` of ``None`` means for ever, ``every_s`` of ``None`` once.
+    """
+
+    kind: str
+    what: str
+    at_s: float
+    lasts_s: float | None
+    every_s: float | None
+
+
 class Plan(msgspec.Struct, frozen=True):
     """One run. Times are seconds; ``duration_s`` of ``None`` means until stopped (a closed load only).
 
@@ -43,13 +56,18 @@ class Plan(msgspec.Struct, frozen=True):
     argv: tuple[str, ...]
     owner_pid: int
     mock_pid: int | None = None
+    troubles: tuple[Trouble, ...] = ()
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """The run's zero: on this machine's monotonic clock, and as Unix time."""
+    """The run's zero: on this machine's monotonic clock, and as Unix time.
+
+    ``world_s`` is the zero of the own mock's world on the run's clock.
+    """
 
     monotonic_s: float
     unix_s: float
+    world_s: float = 0.0
 
 
 def save(folder: Path, name: str, value: msgspec.Struct) -> None:

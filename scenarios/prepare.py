@@ -14,7 +14,7 @@ import msgspec
 from mock_server.contract.accounts import LOAD_TEST_KEY
 from scenarios.catalog import CATALOG, Gate, Load, Scenario
 from scenarios.options import API_KEY_VARIABLE, UsageError
-from scenarios.plan import Plan
+from scenarios.plan import Plan, Trouble
 
 MOST_ARRIVALS: Final = 20_000_000
 
@@ -142,7 +142,12 @@ def masked(key: str) -> str:
 
 
 def plan_of(
-    args: argparse.Namespace, argv: list[str], gates: tuple[Gate, ...], name: str, mock: tuple[str, int] | None
+    args: argparse.Namespace,
+    argv: list[str],
+    gates: tuple[Gate, ...],
+    name: str,
+    mock: tuple[str, int] | None,
+    troubles: tuple[Trouble, ...] = (),
 ) -> Plan:
     """The plan; ``mock`` is the address and process of the run's own mock, ``None`` with ``--target``."""
     scenario = CATALOG[args.scenario]
@@ -177,6 +182,7 @@ def plan_of(
         argv=without_secrets(argv, key),
         owner_pid=os.getpid(),
         mock_pid=mock[1] if mock else None,
+        troubles=troubles,
     )
 
 

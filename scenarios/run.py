@@ -18,12 +18,13 @@ from typing import Final
 import msgspec
 import psutil
 
+from mock_server.config import WorldError, load_world
 from mock_server.contract.accounts import LOAD_TEST_KEY
 from scenarios.catalog import CATALOG
 from scenarios.manifest import write_manifest
 from scenarios.merge import Merged, merge
 from scenarios.options import UsageError
-from scenarios.plan import ORIGIN, PLAN, Origin, Plan, load_plan, save, script_of, times_of, window_s
+from scenarios.plan import ORIGIN, PLAN, Origin, Plan, Trouble, load_plan, save, script_of, times_of, window_s
 from scenarios.prepare import check, check_out, claim, now_utc, plan_of, read_gates, run_id
 from scenarios.progress import Display
 from scenarios.recorder import PARTS, part_owner
@@ -68,18 +69,20 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     out = _free(Path("runs") / name) if args.out is None else args.out
     check_out(out)
     plan_of(args, argv, gates, name, None)  # finds impossible numbers before a mock is started for them
+    world, scale = args.world or CATALOG[args.scenario].world, args.time_scale or 1.0
+    troubles = _troubles(world, scale) if args.target is None else ()
     if args.target is not None:
         probe(args.target)
     interrupts = Interrupts()
     with interrupts.caught(), contextlib.ExitStack() as stack:
         mock = None
         if args.target is None:
-            mock = OwnMock(args.world or CATALOG[args.scenario].world, args.seed, args.time_scale or 1.0)
+            mock = OwnMock(world, args.seed, scale)
             stack.callback(mock.stop)
             probe(mock.url)
-        plan = plan_of(args, argv, gates, name, (mock.url, mock.pid) if mock else None)
+        plan = plan_of(args, argv, gates, name, (mock.url, mock.pid) if mock else None, troubles)
         claim(out)
-        code = _drive(plan, out, args.api_key or LOAD_TEST_KEY, interrupts)
+        code = _drive(plan, out, args.api_key or LOAD_TEST_KEY, interrupts, mock)
     if code is not None:
         return code
     return judge(out, inconclusive_ok=args.inconclusive_ok)
@@ -91,7 +94,20 @@ def _free(path: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts) -> int | None:
+def _troubles(world: str, scale: float) -> tuple[Trouble, ...]:
+    """The incidents of a world; raises `UsageError` when the world cannot be used."""
+    try:
+        incidents = load_world(world).incidents
+    except WorldError as error:
+        raise UsageError(f"--world: {error}") from None
+
+    def wall(simulated_s: float | None) -> float | None:
+        return None if simulated_s is None else simulated_s * scale
+
+    return tuple(Trouble(i.kind, i.match, i.at * scale, wall(i.lasts), wall(i.every)) for i in incidents)
+
+
+def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts, mock: OwnMock | None) -> int | None:
     """The run itself; an exit code where there is nothing to judge."""
     # Absolute, since the workers live in it.
     folder = (out / PARTS).absolute()
@@ -106,7 +122,9 @@ def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts) -> int |
             _discard(workers, out)
             print(f"load-test: {problem}", file=sys.stderr)
             return _INTERRUPTED if interrupts.count else 2
-        origin = Origin(time.monotonic() + _LEAD_S, time.time() + _LEAD_S)
+        reset_at = time.monotonic() if mock is None else mock.begin_world()
+        zero = time.monotonic() + _LEAD_S
+        origin = Origin(zero, time.time() + _LEAD_S, reset_at - zero)
         save(folder, ORIGIN, origin)
         print(f"{plan.scenario}: {plan.load} at {plan.target}, recording to {out}", flush=True)
         _watch(workers, plan, origin, interrupts)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
@@ -73,6 +74,14 @@ class OwnMock:
     def alive(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None
+
+    def begin_world(self) -> float:
+        """Start its world's timeline anew; the monotonic moment at which it did."""
+        request = urllib.request.Request(  # noqa: S310 - our own mock's address
+            f"{self.url}/__mock__/reset", b"{}", {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=_START_S):  # noqa: S310 - our own mock's address
+            return time.monotonic()
 
     def _wait_until_ready(self) -> str:
         deadline = time.monotonic() + _START_S

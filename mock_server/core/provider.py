@@ -64,11 +64,12 @@ class Demand(Struct, frozen=True, gc=False):
 class SimulatedModel:
     """One model under load. Mutable: the planned ends of the requests it serves, and when each replica can prefill."""
 
-    __slots__ = ("_ends", "_incidents", "_prefill_free", "candidate")
+    __slots__ = ("_begun", "_ends", "_incidents", "_prefill_free", "candidate")
 
     def __init__(self, candidate: Candidate, incidents: tuple[Incident, ...], now: float) -> None:
         self.candidate = candidate
         self._incidents = tuple(i for i in incidents if i.concerns(candidate.provider, candidate.model))
+        self._begun = now  # incidents count from here
         self._ends: list[float] = []
         self._prefill_free = [now] * candidate.settings.replicas
         heapify(self._prefill_free)
@@ -76,13 +77,13 @@ class SimulatedModel:
     def incident(self, now: float) -> Incident | None:
         """The first incident going on at ``now``."""
         for incident in self._incidents:
-            if incident.active(now):
+            if incident.active(now - self._begun):
                 return incident
         return None
 
     def known_bad(self, now: float) -> bool:
         """Whether an announced incident goes on."""
-        return any(incident.announced and incident.active(now) for incident in self._incidents)
+        return any(incident.announced and incident.active(now - self._begun) for incident in self._incidents)
 
     def queue(self, prompt_tokens: int, now: float) -> tuple[float, float]:
         """Seconds until prefill can start, and the factor on the gaps, for one more request at ``now``."""

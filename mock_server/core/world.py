@@ -72,7 +72,10 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Incident(Struct, frozen=True, forbid_unknown_fields=True):
-    """Trouble of some models on a timeline; times are simulated seconds from the start of the server."""
+    """Trouble of some models on a timeline.
+
+    Times are simulated seconds from the start of the server or the last full reset; for a test id, from its first call.
+    """
 
     kind: Annotated[
         Literal["outage", "brownout", "rate_limited"],

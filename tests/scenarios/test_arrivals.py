@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenarios.arrivals import ARRIVALS, Kind, constant, gamma, generator, planned_times, ramp
+from scenarios.arrivals import ARRIVALS, Kind, constant, gamma, generator, planned_times
 
 KINDS = st.sampled_from(sorted(ARRIVALS))
 
@@ -51,26 +51,9 @@ def test_constant_arrivals_are_evenly_spaced_from_zero() -> None:
     assert constant(4, 2.0).tolist() == [0.0, 0.5, 1.0, 1.5]
 
 
-def test_a_ramp_follows_its_formula() -> None:
-    times = ramp(0, 10, 10)
-    assert len(times) == 50
-    assert times[8] == pytest.approx((2 * 1.0 * 8) ** 0.5)
-    assert np.count_nonzero(times < 5) == pytest.approx(12.5, abs=1)
-
-
-def test_a_flat_ramp_is_constant_and_a_falling_one_ends_in_time() -> None:
-    assert ramp(5, 5, 2).tolist() == constant(10, 2.0).tolist()
-    falling = ramp(10, 0, 10)
-    assert len(falling) == 50
-    assert np.all(np.diff(falling) > 0)
-    assert falling[-1] <= 10
-
-
 def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         gamma(10, 1.0, 0.0, generator(1, 0))
-    with pytest.raises(ValueError, match="negative"):
-        ramp(-1, 2, 1)
 
 
 def test_gaps_that_all_round_to_nothing_still_fill_the_window() -> None:
