@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -12,10 +13,12 @@ from mock_server.config import build_world
 from mock_server.contract.accounts import LOAD_TEST_KEY
 from mock_server.contract.errors import Refusal
 from mock_server.contract.messages import ChatRequest
+from mock_server.core import engine
 from mock_server.core.account import Account
 from mock_server.core.engine import Engine
 from mock_server.core.provider import Attempt
 from mock_server.core.session import Answer, Session
+from mock_server.core.text import Corpus
 from mock_server.core.world import World
 
 # Three steady models, best first by quality and cheapest last to first: 100 ms to the first token, 100 tokens/s.
@@ -50,19 +53,19 @@ def _request(text: str = "Hello there", **fields: Any) -> ChatRequest:
     return msgspec.convert({"messages": [{"role": "user", "content": text}], **fields}, ChatRequest)
 
 
-def _account(engine: Engine, key: str = LOAD_TEST_KEY, now: float = 0.0, test: str = "") -> Account:
-    account = engine.authenticate(engine.scope(test, now), key, now)
+def _account(gateway: Engine, key: str = LOAD_TEST_KEY, now: float = 0.0, test: str = "") -> Account:
+    account = gateway.authenticate(gateway.scope(test, now), key, now)
     assert isinstance(account, Account)
     return account
 
 
 def _start(
-    engine: Engine, request: ChatRequest, key: str = LOAD_TEST_KEY, now: float = 0.0, test: str = ""
+    gateway: Engine, request: ChatRequest, key: str = LOAD_TEST_KEY, now: float = 0.0, test: str = ""
 ) -> Session | Refusal:
-    account = engine.authenticate(engine.scope(test, now), key, now)
+    account = gateway.authenticate(gateway.scope(test, now), key, now)
     if isinstance(account, Refusal):
         return account
-    return engine.start(engine.scope(test, now), account, request, now)
+    return gateway.start(gateway.scope(test, now), account, request, now)
 
 
 def _play(session: Session | Refusal) -> Answer | Refusal:
@@ -80,9 +83,11 @@ def world_of() -> Callable[..., World]:
 
 
 @pytest.fixture(scope="session")
-def engine_of() -> Callable[..., Engine]:
-    """A new engine at time 0 with seed 7."""
-    return lambda toml="", extends=None, seed=7: Engine(_world(toml, extends), seed, 0.0)
+def engine_of() -> Iterator[Callable[..., Engine]]:
+    """A new engine at time 0 with seed 7; engines of one seed share the corpus, which never changes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "Corpus", cache(Corpus))
+        yield lambda toml="", extends=None, seed=7: Engine(_world(toml, extends), seed, 0.0)
 
 
 @pytest.fixture(scope="session")

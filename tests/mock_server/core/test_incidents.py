@@ -48,7 +48,7 @@ def test_matches(match: str, concerns: str) -> None:
 
 def failures(engine: Engine, begin: Begin, request_of: Requests, now: float, calls: int = 200) -> list[str | None]:
     """How the first attempts of ``calls`` calls to alpha at ``now`` end; the breaker is kept out of it."""
-    found = []
+    found = list[str | None]()
     for call in range(calls):
         session = begin(engine, request_of(f"call {call}", strategy={"models": ["one"]}), now=now)
         found.append(session.attempt.failure)

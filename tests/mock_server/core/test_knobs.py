@@ -1,0 +1,135 @@
+"""No knob without an effect: each setting of a world changes what it says it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from mock_server.contract.errors import Refusal
+from mock_server.contract.messages import ChatRequest
+from mock_server.core.account import Account
+from mock_server.core.engine import Engine
+from mock_server.core.session import Answer, Session
+
+Engines = Callable[..., Engine]
+Requests = Callable[..., ChatRequest]
+Begin = Callable[..., Session]
+Ask = Callable[..., Answer | Refusal]
+
+ALL_DOWN = '[[incidents]]\nkind = "outage"\n'
+
+
+def model(key: str, value: str) -> str:
+    """The steady world with one setting of its best model added."""
+    return f'[models."alpha/one"]\n{key} = {value}\n'
+
+
+@pytest.fixture
+def first(engine_of: Engines, request_of: Requests, begin: Begin) -> Callable[..., Session]:
+    """The first session in a world, of a call to the best of the steady models."""
+    return lambda toml="", **fields: begin(engine_of(toml), request_of(**fields))
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.01, 2.0])
+def test_latency_scale(first: Callable[..., Session], scale: float) -> None:
+    plain, scaled = first().attempt, first(f"latency_scale = {scale}\n").attempt
+    assert scaled.first_at == pytest.approx(scale * plain.first_at)
+    assert scaled.ends_at == pytest.approx(scale * plain.ends_at)
+    assert scaled.passage == plain.passage
+
+
+@pytest.mark.parametrize(("scale", "share"), [(0.0, 0.0), (1.0, 0.013), (20.0, 0.264)])
+def test_failure_scale(engine_of: Engines, request_of: Requests, begin: Begin, scale: float, share: float) -> None:
+    engine, failed = engine_of(f"failure_scale = {scale}\n", extends="realistic"), 0
+    for call in range(400):
+        session = begin(engine, request_of(f"{call}", strategy={"models": ["gemini-2.5-pro"]}))
+        failed += session.attempt.failure is not None
+        session.abandon(0.0)
+    assert failed / 400 == pytest.approx(share, abs=0.06)
+    assert (failed > 0) == (scale > 0)
+
+
+@pytest.mark.parametrize("kind", ["error", "timeout", "refused"])
+def test_failure_mix(first: Callable[..., Session], kind: str) -> None:
+    mix = "".join(f"{name} = {float(name == kind)}\n" for name in ("error", "timeout", "refused"))
+    assert first(f"[failure_mix]\n{mix}{ALL_DOWN}").attempt.failure == kind
+
+
+@pytest.mark.parametrize("timeout_s", [0.5, 12.0])
+def test_attempt_timeout_s(first: Callable[..., Session], timeout_s: float) -> None:
+    mix = "[failure_mix]\nerror = 0\ntimeout = 1\nrefused = 0\n"
+    attempt = first(f"[gateway]\nattempt_timeout_s = {timeout_s}\n{mix}{ALL_DOWN}").attempt
+    assert (attempt.failure, attempt.ends_at) == ("timeout", timeout_s)
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_breaker_failures(engine_of: Engines, request_of: Requests, ask: Ask, failures: int) -> None:
+    engine = engine_of(f"[breaker]\nfailures = {failures}\n{ALL_DOWN}")
+    for call in range(failures):
+        assert engine.scope("", 0.0).breakers["alpha"].state(0.0) == "closed"
+        ask(engine, request_of(f"{call}"))
+    assert engine.scope("", 0.0).breakers["alpha"].state(0.0) == "open"
+
+
+@pytest.mark.parametrize("cooldown_s", [0.0, 4.0])
+def test_breaker_cooldown_s(engine_of: Engines, request_of: Requests, begin: Begin, cooldown_s: float) -> None:
+    engine = engine_of(f"[breaker]\nfailures = 1\ncooldown_s = {cooldown_s}\n{ALL_DOWN}")
+    session = begin(engine, request_of())
+    session.settle(1.0)
+    assert engine.scope("", 1.0).breakers["alpha"].wait(1.0) == cooldown_s
+
+
+@pytest.mark.parametrize(
+    ("charge", "before_anything", "after_five"),
+    [("none", 0, 0), ("delivered", "prompt", "prompt + 5"), ("generated", "prompt + all", "prompt + all")],
+)
+def test_abandoned_charge(
+    first: Callable[..., Session], charge: str, before_anything: int | str, after_five: int | str
+) -> None:
+    for sent, expected in ((0, before_anything), (5, after_five)):
+        session = first(f'[gateway]\nabandoned_charge = "{charge}"\n')
+        usage = session.answer().usage
+        session.abandon(0.2, sent)
+        amounts = {"prompt": usage.prompt_tokens, "all": usage.completion_tokens}
+        assert session.charged == sum(amounts.get(word) or int(word) for word in str(expected).split(" + "))
+
+
+@pytest.mark.parametrize("charge", ["none", "delivered", "generated"])
+def test_leaving_during_a_failing_attempt_costs_nothing(first: Callable[..., Session], charge: str) -> None:
+    session = first(f'[gateway]\nabandoned_charge = "{charge}"\n{ALL_DOWN}')
+    session.abandon(0.01)
+    assert session.charged == 0
+
+
+@pytest.mark.parametrize(
+    ("plan", "admitted"),
+    [("rpm = 3", 3), ("rpd = 4", 4), ("tpm = 1_100", 2), ("concurrent = 5", 5), ("rpm = 9\nconcurrent = 2", 2)],
+)
+def test_plans(
+    engine_of: Engines, request_of: Requests, start: Callable[..., Session | Refusal], plan: str, admitted: int
+) -> None:
+    engine = engine_of(f'[plans.own]\n{plan}\n[accounts.sk-own]\nplan = "own"\n')
+    results = [start(engine, request_of(f"{n}"), "sk-own") for n in range(10)]
+    assert [isinstance(result, Session) for result in results] == [True] * admitted + [False] * (10 - admitted)
+
+
+@pytest.mark.parametrize(
+    ("account", "code"),
+    [
+        ("", "ok"),
+        ("balance = 2_000", "ok"),
+        ("balance = 20", "INSUFFICIENT_BALANCE"),
+        ('fate = "revoked"', "INVALID_API_KEY"),
+        ('fate = "error"', "INTERNAL_ERROR"),
+        ('fate = "outage"', "ALL_PROVIDERS_FAILED"),
+    ],
+)
+def test_accounts(engine_of: Engines, request_of: Requests, ask: Ask, account: str, code: str) -> None:
+    result = ask(engine_of(f"[accounts.sk-own]\n{account}\n"), request_of(), "sk-own")
+    assert (result.kind.code if isinstance(result, Refusal) else "ok") == code
+
+
+def test_balances_are_what_the_world_says(engine_of: Engines, account_of: Callable[..., Account]) -> None:
+    engine = engine_of("[accounts.sk-own]\nbalance = 77\n[accounts.sk-open]\n")
+    assert [account_of(engine, key).view().balance for key in ("sk-own", "sk-open")] == [77, None]
