@@ -19,6 +19,7 @@ from mock_server.core.engine import Engine
 from mock_server.http.answers import JSON_TYPE, NO_TIMING, Headers, Reply, error_body, error_headers
 from mock_server.http.context import Context
 from mock_server.http.control import Control
+from mock_server.http.documentation import documentation
 from mock_server.http.gateway import Gateway
 from mock_server.http.protocol import Begun
 
@@ -34,6 +35,7 @@ class MockApp(Starlette):
         self._openapi = openapi_json(version)
         routes = [
             Route("/openapi.json", self._openapi_document),
+            Route("/docs", self._documentation),
             *Control(self._context, world_name, version).routes(),
         ]
         super().__init__(routes=routes, exception_handlers={HTTPException: self._envelope})
@@ -52,6 +54,9 @@ class MockApp(Starlette):
 
     async def _openapi_document(self, _request: Request) -> Response:
         return Response(self._openapi, media_type="application/json")
+
+    async def _documentation(self, _request: Request) -> Response:
+        return Response(documentation(), media_type="text/html")
 
     async def _envelope(self, _request: Request, error: Exception) -> Response:
         """The documented envelope for what no route takes: 404 and 405."""

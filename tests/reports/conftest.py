@@ -1,10 +1,9 @@
-"""Builders of synthetic run directories, and a real browser."""
+"""Builders of synthetic run directories."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from selenium import webdriver
 
 from reports.sample import HEALTH, HEALTH_SCHEMA, MANIFEST, SAMPLE_SCHEMA, SAMPLES
 
@@ -165,19 +163,3 @@ def make_run(tmp_path: Path) -> Callable[..., RunBuilder]:
         return RunBuilder(tmp_path / name, n, **options)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[webdriver.Chrome]:
-    """Headless Chromium that records what it fetches and what its console says."""
-    program, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.fail("this test needs a browser: apt-get install chromium chromium-driver", pytrace=False)
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for switch in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
