@@ -6,6 +6,7 @@ more or less than another never shifts the rest.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from hashlib import blake2b
 from statistics import NormalDist
 from struct import Struct as Packing
@@ -21,17 +22,17 @@ _NORMAL: Final = NormalDist()
 _UNIT: Final = 2.0**-53
 
 
-class Concern:
-    """What a draw decides: the slot of the digest it is read from. Plain numbers, which cost least to look up."""
+class Concern(IntEnum):
+    """What a draw decides: the slot of the digest it is read from."""
 
-    FATE: Final = 0
-    FAILURE: Final = 1
-    FIRST_TOKEN: Final = 2
-    TAIL: Final = 3
-    PACE: Final = 4
-    GAPS: Final = 5
-    LENGTH: Final = 6
-    TEXT: Final = 7
+    FATE = 0
+    FAILURE = 1
+    FIRST_TOKEN = 2
+    TAIL = 3
+    PACE = 4
+    GAPS = 5
+    LENGTH = 6
+    TEXT = 7
 
 
 class Roll:
@@ -42,15 +43,15 @@ class Roll:
     def __init__(self, words: tuple[int, ...]) -> None:
         self.words = words
 
-    def bits(self, concern: int) -> int:
+    def bits(self, concern: Concern) -> int:
         """64 random bits."""
         return self.words[concern]
 
-    def uniform(self, concern: int) -> float:
+    def uniform(self, concern: Concern) -> float:
         """A number in the open interval (0, 1)."""
         return ((self.words[concern] >> 11) + 0.5) * _UNIT
 
-    def normal(self, concern: int) -> float:
+    def normal(self, concern: Concern) -> float:
         """A standard normal number."""
         return _NORMAL.inv_cdf(((self.words[concern] >> 11) + 0.5) * _UNIT)
 

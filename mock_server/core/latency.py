@@ -108,7 +108,7 @@ class GapTable:
     def __init__(self, seed: int, size: int = 4_096) -> None:
         dice = Dice(seed, "")
         gaps = [
-            max(0.05, 1 + _GAP_DEVIATION * dice.roll(b"gaps", block, 0).normal(slot))
+            max(0.05, 1 + _GAP_DEVIATION * dice.roll(b"gaps", block, 0).normal(Concern(slot)))
             for block in range(size // 8)
             for slot in range(8)
         ]

@@ -24,8 +24,7 @@ class Ledger:
 
     def reserve(self, tokens: int) -> bool:
         """Set ``tokens`` aside; False, changing nothing, when they are not there."""
-        available = self.available
-        if available is not None and tokens > available:
+        if self.balance is not None and tokens > self.balance - self.reserved:
             return False
         self.reserved += tokens
         return True

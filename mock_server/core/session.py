@@ -91,31 +91,33 @@ class Session:
 
     def begin(self, now: float) -> Attempt | Refusal:
         """Plan the next attempt, or refuse when no candidate is left."""
+        scope, candidates = self._scope, self._candidates
         cooling: list[float] = []
-        while self._next < len(self._candidates) and len(self.steps) < self._call.max_attempts:
-            candidate = self._candidates[self._next]
+        while self._next < len(candidates) and len(self.steps) < self._call.max_attempts:
+            candidate = candidates[self._next]
             self._next += 1
-            breaker = self._scope.breakers[candidate.provider]
+            breaker = scope.breakers[candidate.provider]
             if breaker.allows(now):
                 self._probe = breaker.begin(now)
-                self.attempt = self._plan(self._scope.models[candidate.name], now)
-                self._account.promise(id(self), self.attempt.ends_at)
-                return self.attempt
+                self.attempt = attempt = self._plan(scope.models[candidate.name], now)
+                self._account.promise(id(self), attempt.ends_at)
+                return attempt
             cooling.append(breaker.wait(now))
         retry_after = min(cooling) if cooling and not self.steps else None
         self._finish(0, now)
         return Refusal(ALL_PROVIDERS_FAILED, ALL_PROVIDERS_FAILED.message, retry_after)
 
     def _plan(self, model: SimulatedModel, now: float) -> Attempt:
-        call, planner = self._call, self._scope.planner
+        call, scope = self._call, self._scope
         if self._account.fate == "outage":
-            return planner.plan_failure(model.candidate, "error", now)
+            return scope.planner.plan_failure(model.candidate, "error", now)
         demand = call.demand
-        limit = min(self._affordable(), model.candidate.settings.window - demand.prompt_tokens)
-        roll = self._scope.dice.roll(call.fingerprint, call.occurrence, len(self.steps))
-        attempt = planner.plan(model, demand, limit, roll, now)
-        if attempt.passage is not None:
-            short = demand.prompt_tokens + attempt.passage.tokens - self._grant.reserved
+        prompt_tokens = demand.prompt_tokens
+        limit = min(self._affordable(), model.candidate.settings.window - prompt_tokens)
+        roll = scope.dice.roll(call.fingerprint, call.occurrence, len(self.steps))
+        attempt = scope.planner.plan(model, demand, limit, roll, now)
+        if (passage := attempt.passage) is not None:
+            short = prompt_tokens + passage.tokens - self._grant.reserved
             if short > 0:
                 self._grant = self._account.extend(self._grant, short)
         return attempt

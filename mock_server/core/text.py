@@ -203,20 +203,23 @@ class Corpus:
             raise ValueError(f"a passage has at least 1 token, not {tokens}")
         short, long, long_from = (self._code if flavour == "code" else self._prose)[language]
         form = short if tokens < long_from else long
-        ring = form.ring
+        ring, cuts, prices = form.ring, form.cuts, form.cut_prices
         first = form.starts[draw % len(form.starts)]
         start = ring.starts[first]
         # The dearest text that still rounds to `tokens`, as a position on the ring.
         budget = ring.prices[first] + 100 * tokens + 49 - form.head_price - form.tail_price
         laps, within = divmod(budget, ring.prices[-1])
-        cut = bisect_right(form.cut_prices, within) - 1
+        cut = bisect_right(prices, within) - 1
         if cut < 0:
-            laps, within, cut = laps - 1, within + ring.prices[-1], len(form.cuts) - 1
+            laps, within, cut = laps - 1, within + ring.prices[-1], len(cuts) - 1
         # Units until less than 100, a token, is left: the text then rounds to `tokens`.
-        filled = max(0, (within - form.cut_prices[cut] - 100) // form.unit_price + 1)
-        stop = form.cuts[cut]
+        left, filled = within - prices[cut], 0
+        stop = cuts[cut]
         body = ring.text[start:] + ring.text * (laps - 1) + ring.text[:stop] if laps else ring.text[start:stop]
-        text = f"{form.head}{body}{''.join(form.units[:filled])}{form.tail}"
+        if left >= 100:
+            filled = (left - 100) // form.unit_price + 1
+            body += "".join(form.units[:filled])
+        text = f"{form.head}{body}{form.tail}"
         return Passage(text, tokens, form, first, laps, cut, filled)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from msgspec import Struct
+
 from mock_server.contract.errors import Refusal
 from mock_server.contract.messages import ENCODER, ChatResponse
 from mock_server.core.account import Account
@@ -24,47 +26,29 @@ from mock_server.http.answers import (
 from mock_server.http.context import Context
 from mock_server.http.observe import Entry
 
-
 _NO_STEPS: Final[tuple[Step, ...]] = ()
 
 
-class Exchange:
+class Exchange(Struct, eq=False):
     """Mutable: filled in as the request is understood and answered.
 
     ``arrived`` is in simulated seconds. ``ending`` tells, once the exchange is closed, whether the whole answer was
     handed to a client that was still there.
     """
 
-    __slots__ = (
-        "_answer",
-        "_status",
-        "_timing",
-        "account",
-        "applied",
-        "arrived",
-        "code",
-        "context",
-        "ending",
-        "request_id",
-        "session",
-        "stream",
-        "test",
-    )
-
-    def __init__(self, context: Context, arrived: float) -> None:
-        self.context = context
-        self.arrived = arrived
-        self.request_id = next(context.ids)
-        self.account: Account | None = None
-        self.session: Session | None = None
-        self.test = ""
-        self.stream = False
-        self.applied = ""
-        self.code = ""
-        self.ending: Literal["complete", "abandoned"] = "abandoned"
-        self._status = 0
-        self._timing = NO_TIMING
-        self._answer = NO_ANSWER
+    context: Context
+    arrived: float
+    request_id: str
+    account: Account | None = None
+    session: Session | None = None
+    test: str = ""
+    stream: bool = False
+    applied: str = ""
+    code: str = ""
+    ending: Literal["complete", "abandoned"] = "abandoned"
+    _status: int = 0
+    _timing: Timing = NO_TIMING
+    _answer: Answer = NO_ANSWER
 
     def due(self, decision: Session | Refusal, now: float) -> Reply | None:
         """The whole answer if it is due by ``now``; None while there is something to wait for, or to stream.

@@ -66,7 +66,8 @@ class Gateway:
             exchange.close()
 
     def _open(self, arrived: float) -> Exchange:
-        return Exchange(self._context, self._context.clock.at(arrived))
+        context = self._context
+        return Exchange(context, context.clock.at(arrived), next(context.ids))
 
     async def _receive(
         self, exchange: Exchange, wire: Wire, scope: Scope, receive: Receive

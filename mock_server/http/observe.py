@@ -57,17 +57,17 @@ class _Counts:
     def __init__(self) -> None:
         self.statuses: Counter[tuple[int, str]] = Counter()
         self.models: Counter[tuple[str, str]] = Counter()
-        self.requests = self.prompt = self.completion = self.charged = self.abandoned = 0
+        self.endings: Counter[str] = Counter()
+        self.prompt = self.completion = self.charged = 0
 
     def add(self, entry: Entry) -> None:
-        self.requests += 1
         self.statuses[entry.status, entry.code] += 1
+        self.endings[entry.ending] += 1
+        self.charged += entry.charged
         if entry.model:
             self.models[entry.provider, entry.model] += 1
             self.prompt += entry.prompt_tokens
             self.completion += entry.completion_tokens
-        self.charged += entry.charged
-        self.abandoned += entry.ending == "abandoned"
 
 
 class Journal:
@@ -102,6 +102,7 @@ class Journal:
     def totals(self) -> Totals:
         """The counters as they are now."""
         counts = self._counts
+        requests = counts.statuses.total()
         by_status: Counter[str] = Counter()
         by_code: Counter[str] = Counter()
         for (status, code), count in counts.statuses.items():
@@ -109,14 +110,14 @@ class Journal:
             if code:
                 by_code[code] += count
         return Totals(
-            requests=counts.requests,
+            requests=requests,
             by_status=dict(by_status),
             by_code=dict(by_code),
             by_model={f"{provider}/{model}": count for (provider, model), count in counts.models.items()},
             prompt_tokens=counts.prompt,
             completion_tokens=counts.completion,
             charged_tokens=counts.charged,
-            abandoned=counts.abandoned,
+            abandoned=counts.endings["abandoned"],
             in_flight=self.in_flight,
-            dropped_from_ring=max(0, counts.requests - len(self._ring)),
+            dropped_from_ring=max(0, requests - len(self._ring)),
         )
