@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from mock_server.contract.provenance import assumed
+
 Fate = Literal["normal", "revoked", "outage", "error"]
 
 
@@ -45,6 +47,11 @@ PLANS: Final[dict[str, Plan]] = {
     "pro": Plan(rpm=300, rpd=50_000, tpm=2_000_000, concurrent=50),
     "single": Plan(rpm=1),
 }
+
+PLANS_SOURCE: Final = assumed(
+    "plans are documented, their limits are not; requests per minute and per day are those that zihin, a comparable "
+    "gateway, publishes"
+)
 
 LOAD_TEST_KEY: Final = "sk-test-unlimited"
 

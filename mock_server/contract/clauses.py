@@ -24,22 +24,24 @@ class Clause(msgspec.Struct, frozen=True):
 _SSE: Final = assumed("the way comparable gateways stream; the documentation names `stream` and no format")
 _BUCKETS: Final = assumed("the documentation names a rate limit per plan and a token balance, and no mechanism")
 
+FRAMING: Final = Clause(
+    f"With `stream: true` the answer is `text/event-stream`: each event is one `data:` line of JSON, and "
+    f"`data: {DONE}` is the last.",
+    _SSE,
+)
+STREAM_FAILURE: Final = Clause(
+    "A failure after the first piece ends the stream with an error event, "
+    f"`done` true and no `{DONE}`; the connection is closed.",
+    assumed("OpenRouter reports failures in mid-stream this way"),
+)
 STREAMING: Final[tuple[Clause, ...]] = (
-    Clause(
-        f"With `stream: true` the answer is `text/event-stream`: each event is one `data:` line of JSON, and "
-        f"`data: {DONE}` is the last.",
-        _SSE,
-    ),
+    FRAMING,
     Clause(
         "Headers, opening event and first piece leave together, when the first piece is due. Until then an error is "
         "ordinary JSON with its real status.",
         assumed("after the first byte the status is spent, so failover and refusals come before it"),
     ),
-    Clause(
-        "A failure after the first piece ends the stream with an error event, "
-        f"`done` true and no `{DONE}`; the connection is closed.",
-        assumed("OpenRouter reports failures in mid-stream this way"),
-    ),
+    STREAM_FAILURE,
     Clause(
         f"After {KEEP_ALIVE_S:g} s of silence between two pieces comes the comment `: keep-alive`.",
         assumed("proxies close connections that stay silent"),
@@ -78,6 +80,11 @@ LIMITS: Final[tuple[Clause, ...]] = (
         assumed("what was delivered has been paid for upstream"),
         "gateway.abandoned_charge",
     ),
+)
+
+ENVELOPE: Final = Clause(
+    "Every error has the documented envelope and no other keys. A field at fault is named after the message.",
+    assumed("one shape for all errors is what the documentation shows"),
 )
 
 CHECKS: Final = Clause(

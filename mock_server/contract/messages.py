@@ -205,9 +205,9 @@ FIELDS: Final[dict[str, tuple[str, Provenance]]] = {
     "strategy.max_price_per_1m": ("mean of input and output price, USD per million tokens", _CONSTRAINTS),
     "strategy.max_latency_ms": ("median time to first token", _CONSTRAINTS),
     "strategy.min_throughput_tps": ("tokens per second", _CONSTRAINTS),
-    "strategy.allow_fallbacks": ("default true", _CONSTRAINTS),
-    "strategy.max_attempts": ("1 to 10, default 3", _CONSTRAINTS),
-    "stream": ("default false", DOCUMENTED),
+    "strategy.allow_fallbacks": ("whether another model may be tried", _CONSTRAINTS),
+    "strategy.max_attempts": ("providers to try at most, 1 to 10", _CONSTRAINTS),
+    "stream": ("answer as server-sent events", DOCUMENTED),
     "max_tokens": ("1 to 131,072", assumed("the widespread name for the answer's greatest length")),
 }
 """What each request field means and who says so, for the documentation."""

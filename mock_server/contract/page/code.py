@@ -37,4 +37,6 @@ def code_block(title: str, code: str, syntax: str, note: str = "") -> Html:
     button = tag("button", "Copy", type="button", class_="copy", hidden=True, aria_label=f"Copy: {title}")
     caption = tag("figcaption", tag("span", title, class_="title"), note, button)
     body = tag("code", highlight(code.rstrip("\n"), syntax))
-    return tag("figure", caption, tag("pre", body, tabindex="0", aria_label=title, role="region"), class_="code")
+    return tag(
+        "figure", caption, tag("pre", body, tabindex="0", aria_label=title, role="region"), class_=f"code {syntax}"
+    )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
+from mock_server.contract.clauses import Clause
 from mock_server.contract.provenance import Provenance, Source
 
+_SHORT: Final = 24
 _VOID: Final = frozenset({"br", "input", "link", "meta"})
+_LINES: Final = frozenset({"body", "dl", "figure", "form", "h3", "head", "li", "section", "table", "tbody", "tr"})
 _CHINESE: Final = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]+")
 _CODE: Final = re.compile(r"`([^`]+)`")
 
@@ -29,7 +32,8 @@ def tag(name: str, /, *content: str, **attributes: str | bool) -> Html:
     )
     if name in _VOID:
         return Html(f"<{name}{shown}>")
-    return Html(f"<{name}{shown}>{join(*content)}</{name}>")
+    end = "\n" if name in _LINES else ""  # so that a change of the page reads well as a difference of lines
+    return Html(f"<{name}{shown}>{join(*content)}</{name}>{end}")
 
 
 def join(*content: str) -> Html:
@@ -64,6 +68,17 @@ def mark(provenance: Provenance, knob: str = "") -> Html:
         tag("p", sentence(provenance.reason), switch),
         class_="why",
     )
+
+
+def literal(value: str) -> Html:
+    """Code in running text; what is short stays on one line."""
+    return tag("code", value, class_="whole" if len(value) <= _SHORT else False)
+
+
+def clause_list(clauses: Iterable[Clause]) -> Html:
+    """Clauses, each with its mark."""
+    items = (tag("li", tag("p", prose(row.text)), mark(row.provenance, row.knob)) for row in clauses)
+    return tag("ul", *items, class_="clauses")
 
 
 def slug(title: str) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from mock_server.contract.clauses import ENVELOPE
 from mock_server.contract.endpoints import (
     AUTHENTICATION,
     BASE_URL,
@@ -17,7 +18,7 @@ from mock_server.contract.endpoints import (
 from mock_server.contract.errors import COMMON_ERRORS, ERRORS, STATUSES, ErrorKind
 from mock_server.contract.examples import EXAMPLE_ERROR, EXAMPLE_RESPONSE
 from mock_server.contract.page.code import code_block
-from mock_server.contract.page.elements import Html, join, mark, prose, section, slug, table, tag
+from mock_server.contract.page.elements import Html, clause_list, join, mark, prose, section, slug, table, tag
 from mock_server.contract.provenance import DOCUMENTED, MOCK, Source, assumed
 from mock_server.contract.snippets import Snippet, snippets
 
@@ -38,11 +39,11 @@ def quick_start() -> Html:
     rows = [*facts, ("Response format", RESPONSE_FORMAT, False)]
     return section(
         "Quick start",
-        tag("p", prose(INTRODUCTION)),
+        tag("p", INTRODUCTION, " ", mark(DOCUMENTED)),
         tag(
             "dl",
             *(
-                tag("div", tag("dt", name), tag("dd", tag("code", value) if code else value))
+                tag("div", tag("dt", name), tag("dd", tag("code", value) if code else value, " ", mark(DOCUMENTED)))
                 for name, value, code in rows
             ),
             class_="facts",
@@ -97,10 +98,8 @@ def code_examples() -> Html:
 def _panel(plain: Snippet, streamed: Snippet) -> Html:
     return tag(
         "div",
-        code_block(f"{plain.language}: the whole answer", plain.code, plain.syntax, mark(plain.provenance)),
-        code_block(
-            f"{plain.language}: the answer as it is written", streamed.code, plain.syntax, mark(streamed.provenance)
-        ),
+        code_block(plain.language, plain.code, plain.syntax, mark(plain.provenance)),
+        code_block(f"{plain.language}, streamed", streamed.code, plain.syntax, mark(streamed.provenance)),
         class_="panel",
         id=f"example-{slug(plain.language)}",
     )
@@ -116,7 +115,7 @@ def panel_rules() -> str:
 
 def quick_tips() -> Html:
     """The documented tips."""
-    return section("Quick tips", tag("ul", *(tag("li", tip) for tip in QUICK_TIPS)))
+    return section("Quick tips", tag("ul", *(tag("li", tip, " ", mark(DOCUMENTED)) for tip in QUICK_TIPS)))
 
 
 def response_examples() -> Html:
@@ -135,13 +134,13 @@ def _pretty(value: object) -> str:
 
 def error_scenarios() -> Html:
     """The documented common errors, then every error there is."""
-    common: list[tuple[str, ...]] = [(str(status), message) for status, message in COMMON_ERRORS]
+    common: list[tuple[str, ...]] = [(str(status), message, mark(DOCUMENTED)) for status, message in COMMON_ERRORS]
     return section(
         "Error scenarios",
         tag("h3", "Common errors", id="common-errors"),
-        table("What the documentation names", ("Status", "Message"), common),
+        table("What the documentation names", ("Status", "Message", "Source"), common),
         tag("h3", "All errors", id="all-errors"),
-        tag("p", "Every error has the envelope above and no other keys. A field at fault is named after the message."),
+        clause_list((ENVELOPE,)),
         table(
             "Every code, with when it is sent and whether the same call may succeed later",
             ("Code", "Status", "When", "Retry", "Source"),
@@ -152,9 +151,9 @@ def error_scenarios() -> Html:
 
 
 def _error(kind: ErrorKind) -> tuple[str, ...]:
-    message = tag("p", kind.message, class_="message")
-    extra = [tag("p", "With ", tag("code", name), ".") for name in kind.headers]
-    when = join(tag("p", prose(kind.when[:1].upper() + kind.when[1:] + ".")), message, *extra)
+    message = tag("p", f"“{kind.message}”", class_="message")
+    extra = [tag("p", "with ", tag("code", name)) for name in kind.headers]
+    when = join(tag("p", prose(kind.when)), message, *extra)
     return (
         tag("code", kind.code),
         str(kind.status),

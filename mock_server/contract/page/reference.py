@@ -8,37 +8,38 @@ from typing import Any, Final
 
 import msgspec
 
-from mock_server.contract.accounts import PLANS, TEST_KEYS, Plan
-from mock_server.contract.clauses import CHECKS, LIMITS, STREAMING, Clause
+from mock_server.contract.accounts import PLANS, PLANS_SOURCE, TEST_KEYS, Plan
+from mock_server.contract.clauses import CHECKS, FRAMING, LIMITS, STREAM_FAILURE, STREAMING
 from mock_server.contract.errors import INVALID_MOCK_DIRECTIVE
 from mock_server.contract.examples import EXAMPLE_STREAM, EXAMPLE_STREAM_ERROR
 from mock_server.contract.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from mock_server.contract.messages import FIELDS, RESPONSE_FIELDS, ChatRequest
 from mock_server.contract.page.code import code_block
-from mock_server.contract.page.elements import Html, join, mark, prose, section, table, tag
-from mock_server.contract.provenance import Source
+from mock_server.contract.page.elements import Html, clause_list, join, literal, mark, prose, section, table, tag
+from mock_server.contract.provenance import MOCK, Source
 
 _UNLIMITED: Final = "no limit"
 
 
 class Words(msgspec.Struct, frozen=True):
-    """A vocabulary of the mock: a caption, and each word with its meaning."""
+    """A vocabulary of the mock: a table whose first column holds the words."""
 
     caption: str
-    rows: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 def request() -> Html:
     """Fields and headers of a call."""
     fields = [
-        (tag("code", path), *_type_and_default(path), prose(rule[:1].upper() + rule[1:]), mark(provenance))
+        (tag("code", path), *_type_and_default(path), prose(rule), mark(provenance))
         for path, (rule, provenance) in FIELDS.items()
     ]
     headers = [
         (
             tag("code", row.name),
             "yes" if row.required else "no",
-            tag("code", row.example),
+            literal(row.example),
             prose(row.meaning),
             mark(row.provenance),
         )
@@ -51,7 +52,7 @@ def request() -> Html:
         tag("h3", "Request headers", id="request-headers"),
         table("Headers that are read", ("Header", "Required", "Example", "Meaning", "Source"), headers, class_="wide"),
         tag("h3", "Order of checks", id="order-of-checks"),
-        _clauses((CHECKS,)),
+        clause_list((CHECKS,)),
     )
 
 
@@ -76,7 +77,7 @@ def response() -> Html:
         (
             tag("code", row.name),
             prose(row.when),
-            join(tag("p", prose(row.meaning)), tag("p", tag("code", row.example))),
+            join(tag("p", prose(row.meaning)), tag("p", literal(row.example))),
             mark(row.provenance),
         )
         for row in RESPONSE_HEADERS
@@ -97,18 +98,14 @@ def response() -> Html:
 
 def streaming() -> Html:
     """How an answer is streamed."""
+    framing, failure = mark(FRAMING.provenance), mark(STREAM_FAILURE.provenance)
     return section(
         "Streaming",
-        _clauses(STREAMING),
+        clause_list(STREAMING),
         tag("h3", "A stream", id="a-stream"),
-        code_block("A whole stream", EXAMPLE_STREAM, "events"),
-        code_block("The last event of a stream that failed", EXAMPLE_STREAM_ERROR, "events"),
+        code_block("A whole stream", EXAMPLE_STREAM, "events", framing),
+        code_block("The last event of a stream that failed", EXAMPLE_STREAM_ERROR, "events", failure),
     )
-
-
-def _clauses(clauses: Sequence[Clause]) -> Html:
-    items = (tag("li", tag("p", prose(row.text)), mark(row.provenance, row.knob)) for row in clauses)
-    return tag("ul", *items, class_="clauses")
 
 
 def limits_and_balance() -> Html:
@@ -118,7 +115,7 @@ def limits_and_balance() -> Html:
             tag("code", row.key),
             row.plan,
             "unlimited" if row.balance is None else f"{row.balance:,}",
-            row.use[:1].upper() + row.use[1:],
+            row.use,
         )
         for row in TEST_KEYS
     ]
@@ -127,13 +124,14 @@ def limits_and_balance() -> Html:
     columns = ("Plan", "Requests per minute", "Requests per day", "Tokens per minute", "At once")
     return section(
         "Keys, plans and balance",
-        tag("p", "Each documented error can be had by choosing a key. A real gateway knows none of these keys."),
         tag("h3", "Test keys", id="test-keys"),
+        tag("p", "Each documented error can be had by choosing a key. ", mark(MOCK)),
         table("Built-in keys of the mock", ("Key", "Plan", "Balance in tokens", "What for"), list(keys)),
         tag("h3", "Plans", id="plans"),
+        mark(PLANS_SOURCE),
         table("Limits of each plan", columns, list(plans)),
         tag("h3", "How limits and balance work", id="limits"),
-        _clauses(LIMITS),
+        clause_list(LIMITS),
     )
 
 
@@ -144,12 +142,12 @@ def _limit(value: int | None) -> str:
 def mock_directives(vocabulary: Sequence[Words]) -> Html:
     """What a request can ask of the mock."""
     rows = [
-        (tag("code", row.name), tag("code", row.example), prose(row.meaning))
+        (tag("code", row.name), literal(row.example), prose(row.meaning))
         for row in REQUEST_HEADERS
         if row.provenance.source is Source.MOCK
     ]
     words = [
-        table(group.caption, ("Word", "Meaning"), [(tag("code", word), prose(meaning)) for word, meaning in group.rows])
+        table(group.caption, group.columns, [(tag("code", word), *map(prose, cells)) for word, *cells in group.rows])
         for group in vocabulary
     ]
     return section(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from typing import Final
 
 from mock_server.contract.accounts import LOAD_TEST_KEY, TEST_KEYS
@@ -11,7 +12,7 @@ from mock_server.contract.errors import FORCED, STATUSES
 from mock_server.contract.examples import DOCUMENTED_REQUEST
 from mock_server.contract.headers import RESPONSE_HEADERS
 from mock_server.contract.messages import MODES
-from mock_server.contract.page.elements import Html, join, section, tag
+from mock_server.contract.page.elements import Html, join, prose, section, tag
 
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:8080"
 
@@ -39,7 +40,10 @@ def try_it() -> Html:
     )
     return section(
         "Try it",
-        tag("p", "Sends a real call to the mock and shows its answer. No model is asked, and nothing is charged."),
+        tag(
+            "p",
+            "Sends a real call to the mock. No model is asked; only the key's simulated balance is charged.",
+        ),
         tag("noscript", tag("p", "The form needs JavaScript.")),
         form,
         _result(),
@@ -47,7 +51,7 @@ def try_it() -> Html:
 
 
 def _field(label: str, name: str, control: str, hint: str = "", **attributes: str | bool) -> Html:
-    note = tag("p", hint, class_="hint", id=f"{name}-hint") if hint else ""
+    note = tag("p", prose(hint), class_="hint", id=f"{name}-hint") if hint else ""
     return tag("div", tag("label", label, for_=name), control, note, class_="field", **attributes)
 
 
@@ -56,7 +60,7 @@ def _address() -> Html:
     control = tag(
         "input", id="try-address", type="url", value=DEFAULT_ADDRESS, required=True, aria_describedby="try-address-hint"
     )
-    hint = "This page was opened as a file, so the mock must allow calls from other pages: start it with --cors."
+    hint = "This page was opened as a file, so the mock must allow calls from other pages: start it with `--cors`."
     return _field("Address of the mock", "try-address", control, hint, id="try-elsewhere", hidden=True)
 
 
@@ -86,8 +90,8 @@ def _force() -> Html:
     return _field("Force an error", "try-force", control)
 
 
-def _message() -> str:
-    return str(DOCUMENTED_REQUEST["messages"][0]["content"])
+def _message() -> Html:
+    return Html(escape(DOCUMENTED_REQUEST["messages"][0]["content"]))
 
 
 def _result() -> Html:
