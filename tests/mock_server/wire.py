@@ -131,8 +131,9 @@ class Connection:
     def chunks(self) -> Iterator[bytes]:
         """The chunks of a chunked body, each as soon as it is there."""
         while size := int(self._reader.readline(), 16):
-            yield self._reader.read(size)
+            chunk = self._reader.read(size)
             assert self._reader.readline() == b"\r\n"
+            yield chunk
         assert self._reader.readline() == b"\r\n"
 
     def rest(self) -> bytes:

@@ -69,7 +69,10 @@ def order(catalogue: tuple[Candidate, ...], strategy: dict[str, Any], task: Task
         ({"mode": "quality", "providers": {"only": ["b"], "ignore": ["b"]}}, []),
         ({"mode": "quality", "providers": {"order": ["c", "b"]}}, ["c/cheap", "b/good", "b/mini", "a/best", "a/fast"]),
         ({"mode": "cost", "providers": {"order": ["a"]}}, ["a/fast", "a/best", "c/cheap", "b/mini", "b/good"]),
-        ({"mode": "quality", "providers": {"order": ["c", "b", "c", "x"]}}, ["c/cheap", "b/good", "b/mini", "a/best", "a/fast"]),
+        (
+            {"mode": "quality", "providers": {"order": ["c", "b", "c", "x"]}},
+            ["c/cheap", "b/good", "b/mini", "a/best", "a/fast"],
+        ),
         ({"mode": "quality", "max_price_per_1m": 2.0}, ["b/mini", "c/cheap", "a/fast"]),
         ({"mode": "quality", "max_price_per_1m": 1.99}, ["b/mini", "c/cheap"]),
         ({"mode": "quality", "max_price_per_1m": 0}, []),
@@ -80,7 +83,7 @@ def order(catalogue: tuple[Candidate, ...], strategy: dict[str, Any], task: Task
         ({"mode": "auto", "max_latency_ms": 500, "min_throughput_tps": 80}, ["b/mini", "a/fast"]),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_strategies_order_the_candidates(
     catalogue: tuple[Candidate, ...], strategy: dict[str, Any], expected: list[str]
 ) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from mock_server.config import load_world
 from mock_server.contract.accounts import TEST_KEYS
 from mock_server.contract.examples import EXAMPLE_REQUESTS, EXAMPLE_RESPONSE
 from mock_server.contract.tokens import PER_MESSAGE, PER_REPLY, estimate
 from mock_server.core.routing import candidates_of
 from mock_server.core.world import World
-from mock_server.config import load_world
 from tests.mock_server.wire import REQUEST_ID, Mock, assert_refused, chat
 
 OUTCOMES = {

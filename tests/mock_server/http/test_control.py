@@ -28,7 +28,10 @@ def test_requests_are_remembered_newest_first(mock: Mock) -> None:
     newest, document = seen["entries"][0], answers[-1].json()
     usage = document["usage"]
     assert (newest["provider"], newest["model"]) == (document["provider"], document["model"])
-    assert (newest["prompt_tokens"], newest["completion_tokens"]) == (usage["prompt_tokens"], usage["completion_tokens"])
+    assert (newest["prompt_tokens"], newest["completion_tokens"]) == (
+        usage["prompt_tokens"],
+        usage["completion_tokens"],
+    )
     assert (newest["charged"], newest["status"], newest["code"]) == (usage["total_tokens"], 200, "")
     assert (newest["key"], newest["stream"], newest["ending"]) == ("…-pro", False, "complete")
     assert [step["result"] for step in newest["attempts"]] == ["ok"]

@@ -130,8 +130,7 @@ def test_a_stream_is_given_up_even_where_more_calls_wait_behind_it(start_mock: S
     assert connection.answer().status == 200
     read_pieces(connection, 1)
     send(connection, LONG)
-    read_more = connection.chunks()
-    next(read_more)
+    next(connection.chunks())
     leave(connection, "reset")
     eventually(lambda: forgotten(own))
 

@@ -65,7 +65,8 @@ def test_a_key_with_limits_is_told_them(mock: Mock, key: str, body: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"), [({"Content-Type": "text/plain"}, 415), ({"Prefer": "code=x"}, 400), ({"Prefer": "code=502"}, 502)]
+    ("headers", "status"),
+    [({"Content-Type": "text/plain"}, 415), ({"Prefer": "code=x"}, 400), ({"Prefer": "code=502"}, 502)],
 )
 def test_every_authenticated_answer_has_the_limits(mock: Mock, headers: dict[str, str], status: int) -> None:
     answer = mock.call(key="sk-test-basic", headers=headers)
@@ -174,10 +175,9 @@ def test_connection_close_is_honoured(mock: Mock) -> None:
         assert connection.rest() == b""
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_http_1_0_is_answered_and_closed_without_chunks(mock: Mock, stream: bool) -> None:
+def test_http_1_0_is_answered_and_closed_without_chunks(mock: Mock) -> None:
     with mock.connect() as connection:
-        connection.send(raw_call(chat(stream=stream), version="1.0"))
+        connection.send(raw_call(version="1.0"))
         answer = connection.answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert "transfer-encoding" not in answer.headers

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.mock_server.conftest import StartMock
-from tests.mock_server.wire import EARLY_MS, Mock, chat, eventually, events, raw_call, text_of, timing
+from tests.mock_server.wire import EARLY_MS, Mock, chat, events, eventually, raw_call, text_of, timing
 
 STEADY = {"models": ["slow/steady"]}
 TEXTS = ["Tell me of the sea", "写一个产品介绍", "Write a Python function that sorts a list", "Prove that 17 is prime"]
