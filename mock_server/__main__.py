@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NoReturn
 
-from mock_server.clock import ScaledClock
+from mock_server.clock import SimClock
 from mock_server.config import DEFAULT_WORLD, WorldError, load_world, preset_names, read_source
 
 PROGRAM: Final = "mock-server"
@@ -85,7 +85,7 @@ def _serve(args: argparse.Namespace) -> int:
             f"cannot listen on {args.host}:{args.port}: {reason}; choose another --port, or 0 for a free one"
         ) from None
     with listener:
-        clock = ScaledClock(args.time_scale, time.monotonic)
+        clock = SimClock(args.time_scale, time.monotonic)
         engine = Engine(world, args.seed, clock.now())
         app = MockApp(engine, clock, time.time, world_name=args.world, version=_version())
         port = listener.getsockname()[1]

@@ -3,29 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from math import inf
+from typing import Final, Protocol
 
 
-class ScaledClock:
-    """Simulated time that runs ``1 / scale`` times as fast as the monotonic clock it is given; starts at 0.
+class Sleeper(Protocol):
+    """Something that waits for a moment."""
 
-    ``scale`` multiplies every simulated duration: at 0.01 everything is a hundred times faster.
+    def nudge(self) -> None:
+        """Look at the clock again."""
+
+
+class SimClock:
+    """Simulated time; it starts at 0, runs, stands still, or jumps.
+
+    ``scale`` multiplies every simulated duration: at 0.01 everything is a hundred times faster. With ``auto``, time
+    stands still while anything is being done, and jumps to the next awaited moment when everything in flight waits.
+    Mutable: where it stands, and what sleeps on it until when.
     """
 
-    __slots__ = ("_monotonic", "_origin", "scale")
+    __slots__ = ("_monotonic", "_origin", "_sleepers", "_standing", "auto", "in_flight", "scale")
 
     def __init__(self, scale: float, monotonic: Callable[[], float]) -> None:
         self.scale: Final = scale
+        self.auto = False
+        self.in_flight = 0
         self._monotonic = monotonic
         self._origin = monotonic()
+        self._standing: float | None = None
+        self._sleepers: dict[Sleeper, float] = {}
 
     def now(self) -> float:
         """Simulated seconds since the start."""
+        if self._standing is not None:
+            return self._standing
         return (self._monotonic() - self._origin) / self.scale
 
     def at(self, monotonic: float) -> float:
         """The simulated moment of a reading of the monotonic clock."""
+        if self._standing is not None:
+            return self._standing
         return (monotonic - self._origin) / self.scale
+
+    @property
+    def frozen(self) -> bool:
+        """Whether time stands still."""
+        return self._standing is not None
+
+    def left(self, at: float) -> float:
+        """Wall seconds until the moment ``at``; infinite while time stands still before it."""
+        ahead = at - self.now()
+        return inf if ahead > 0 and self._standing is not None else ahead * self.scale
 
     def simulated(self, wall_s: float) -> float:
         """Simulated seconds that pass in a wall duration."""
@@ -34,3 +62,62 @@ class ScaledClock:
     def wall(self, simulated_s: float) -> float:
         """Wall seconds that a simulated duration takes."""
         return simulated_s * self.scale
+
+    def freeze(self) -> None:
+        """Let time stand still."""
+        self.auto = False
+        self._standing = self.now()
+        self._nudge_all()
+
+    def resume(self) -> None:
+        """Let time run on from where it stands."""
+        now = self.now()
+        self.auto = False
+        self._standing = None
+        self._origin = self._monotonic() - now * self.scale
+        self._nudge_all()
+
+    def jump_by_itself(self) -> None:
+        """Let time stand still, but for jumps to the next moment when everything in flight waits."""
+        self._standing = self.now()
+        self.auto = True
+        self._nudge_all()
+
+    def advance(self, simulated_s: float) -> None:
+        """Jump ahead."""
+        if self._standing is not None:
+            self._standing += simulated_s
+        else:
+            self._origin -= simulated_s * self.scale
+        self._nudge_all()
+
+    def fork(self) -> SimClock:
+        """A clock of its own that shows the same time and runs on as this one does now."""
+        clock = SimClock(self.scale, self._monotonic)
+        clock._origin = self._origin
+        clock._standing = self._standing
+        clock.auto = self.auto
+        return clock
+
+    def fall_asleep(self, sleeper: Sleeper, until: float) -> None:
+        """Note that ``sleeper`` waits; it is nudged when time is changed."""
+        self._sleepers[sleeper] = until
+
+    def wake_up(self, sleeper: Sleeper) -> None:
+        """Note that ``sleeper`` no longer waits."""
+        self._sleepers.pop(sleeper, None)
+
+    @property
+    def may_jump(self) -> bool:
+        """Whether time jumps by itself and everything in flight waits."""
+        return self.auto and 0 < self.in_flight <= len(self._sleepers)
+
+    def jump(self) -> None:
+        """If it may, jump to the first moment anything waits for."""
+        if self.may_jump:
+            self._standing = max(self.now(), min(self._sleepers.values()))
+            self._nudge_all()
+
+    def _nudge_all(self) -> None:
+        for sleeper in tuple(self._sleepers):
+            sleeper.nudge()

@@ -18,7 +18,8 @@ MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 DEFAULT_COMPLETION_TOKENS: Final = 500
 """What is reserved for an answer when the call sets no ``max_tokens``."""
 
-Text = Annotated[str, Meta(pattern=r"\S", description="text that is not blank")]
+# Stated for the schema and checked in `reading`: a msgspec pattern inside a union crashes the interpreter at its exit.
+Text = Annotated[str, Meta(description="text that is not blank", extra_json_schema={"pattern": r"\S"})]
 
 
 class TextPart(Struct, frozen=True):
@@ -118,7 +119,7 @@ class Usage(Struct, frozen=True):
     total_tokens: Annotated[int, Meta(ge=0)]
 
 
-RequestId = Annotated[str, Meta(pattern="^req_[0-9a-f]{7}$")]
+RequestId = Annotated[str, Meta(extra_json_schema={"pattern": "^req_[0-9a-f]{7}$"})]
 
 
 class ChatResponse(Struct, frozen=True):
@@ -189,7 +190,10 @@ _UNION: Final = "the union of what comparable routers offer (Azure Model Router,
 _CONSTRAINTS: Final = assumed('"route policy or constraints" in the documented error implies them')
 
 FIELDS: Final[dict[str, tuple[str, Provenance]]] = {
-    "messages": ("1 to 1,000 messages, at least one of them by the user", DOCUMENTED),
+    "messages": (
+        "1 to 1,000 messages, at least one of them by the user",
+        assumed("the list is documented; how long it may be is not"),
+    ),
     "messages[].role": (
         "system, developer, user, assistant or tool",
         assumed("user is documented; the others are the widespread chat roles"),
@@ -207,7 +211,7 @@ FIELDS: Final[dict[str, tuple[str, Provenance]]] = {
     "strategy.min_throughput_tps": ("tokens per second", _CONSTRAINTS),
     "strategy.allow_fallbacks": ("whether another model may be tried", _CONSTRAINTS),
     "strategy.max_attempts": ("providers to try at most, 1 to 10", _CONSTRAINTS),
-    "stream": ("answer as server-sent events", DOCUMENTED),
+    "stream": ("false for a standard JSON response, true for a stream", DOCUMENTED),
     "max_tokens": ("1 to 131,072", assumed("the widespread name for the answer's greatest length")),
 }
 """What each request field means and who says so, for the documentation."""
@@ -218,7 +222,7 @@ RESPONSE_FIELDS: Final[dict[str, tuple[str, Provenance]]] = {
     "response": ("the answer's text", DOCUMENTED),
     "usage.prompt_tokens": ("tokens of the messages", DOCUMENTED),
     "usage.completion_tokens": ("tokens of the answer", DOCUMENTED),
-    "usage.total_tokens": ("the sum of both; what the account is charged", DOCUMENTED),
+    "usage.total_tokens": ("the sum of both", DOCUMENTED),
     "provider": ("the provider that answered", DOCUMENTED),
     "request_id": ("`req_` and seven hexadecimal digits", DOCUMENTED),
 }

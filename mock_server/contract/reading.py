@@ -48,8 +48,11 @@ def _check_meaning(request: ChatRequest) -> Refusal | None:
     for index, message in enumerate(request.messages):
         if type(message) is UserMessage:
             asked = True
-        if not isinstance(message.content, str) and message.content is not None and not text_of(message).strip():
-            return _missing(f"messages[{index}].content", "is blank")
+        content = message.content
+        if content is not None:
+            text = content if isinstance(content, str) else text_of(message)
+            if not text or text.isspace():
+                return _missing(f"messages[{index}].content", "is blank")
     return None if asked else _invalid("messages", "has no message with the role user")
 
 
@@ -63,8 +66,6 @@ def _explain(error: str) -> tuple[str, str]:
         if pattern.search(path):
             bad = _BAD_VALUE.match(reason)
             return path, f"must be one of {allowed}" + (f", not {bad[1]}" if bad else "")
-    if "matching regex" in reason:
-        return path, "is blank"
     expected = _EXPECTED.match(reason)
     if expected is None:
         return path, reason[:1].lower() + reason[1:]

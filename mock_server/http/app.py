@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from mock_server.clock import ScaledClock
+from mock_server.clock import SimClock
 from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.contract.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from mock_server.contract.openapi import openapi_json
@@ -28,7 +28,7 @@ class MockApp(Starlette):
     """Starlette for everything but the API's one endpoint, which is plain ASGI for speed."""
 
     def __init__(
-        self, engine: Engine, clock: ScaledClock, unix_now: Callable[[], float], *, world_name: str, version: str
+        self, engine: Engine, clock: SimClock, unix_now: Callable[[], float], *, world_name: str, version: str
     ) -> None:
         self._context = Context(engine, clock, unix_now)
         self._gateway = Gateway(self._context)

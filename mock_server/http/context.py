@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from mock_server.clock import ScaledClock
+from mock_server.clock import SimClock
 from mock_server.core.engine import Engine
 from mock_server.http.observe import Journal
 
@@ -17,7 +17,7 @@ class Context:
 
     __slots__ = ("clock", "engine", "ids", "journal", "unix_now")
 
-    def __init__(self, engine: Engine, clock: ScaledClock, unix_now: Callable[[], float]) -> None:
+    def __init__(self, engine: Engine, clock: SimClock, unix_now: Callable[[], float]) -> None:
         self.engine = engine
         self.clock = clock
         self.unix_now = unix_now

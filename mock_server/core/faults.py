@@ -1,0 +1,183 @@
+"""Faults on the wire: what may strike an answer, where, and the grammar to say so.
+
+A directive is ``KIND[;stage=STAGE][;after=N][;for=S][;framing=F]`` or ``framing=F`` alone; the same words serve the
+header ``X-Mock-Fault``, the query ``?__fault=``, queued faults and world files. A fault is settings only: the HTTP
+edge's scripts play it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, TypeVar, get_args
+
+from msgspec import Struct
+
+Kind = Literal[
+    "reset",
+    "fin",
+    "eof",
+    "error_event",
+    "garbage_event",
+    "stall",
+    "delay",
+    "empty",
+    "truncated_json",
+    "malformed_json",
+    "wrong_type",
+    "dribble",
+]
+Stage = Literal["before_headers", "before_first_token", "mid_stream", "before_usage", "before_done"]
+Framing = Literal["comments", "crlf", "coalesced", "bytewise", "split_utf8", "multiline"]
+
+_Word = TypeVar("_Word", bound=str)
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
+FRAMINGS: Final[tuple[Framing, ...]] = get_args(Framing)
+MAX_AFTER: Final = 1_000_000
+MAX_FOR_S: Final = 86_400.0
+
+
+class KindRow(Struct, frozen=True):
+    """What a kind does, and the stages at which it can strike a plain answer and a stream; none: never."""
+
+    meaning: str
+    plain: tuple[Stage, ...]
+    stream: tuple[Stage, ...]
+    takes_for: bool = False
+
+
+_EARLY: Final[tuple[Stage, ...]] = ("before_headers", "before_first_token")
+_EVENTS: Final[tuple[Stage, ...]] = STAGES[1:]
+_WHOLE: Final[tuple[Stage, ...]] = ("before_headers",)
+
+TABLE: Final[dict[Kind, KindRow]] = {
+    "reset": KindRow("the connection is reset (TCP RST)", _EARLY, STAGES),
+    "fin": KindRow("the connection is closed without the rest (TCP FIN)", _EARLY, STAGES),
+    "eof": KindRow("the body ends cleanly, without the terminal event", (), _EVENTS),
+    "error_event": KindRow("an error event instead of the rest, then the end, without [DONE]", (), _EVENTS),
+    "garbage_event": KindRow("an event that is not JSON, then the end, without [DONE]", (), _EVENTS),
+    "stall": KindRow("silence until the client leaves, or `for` seconds and then a close", _EARLY, STAGES, True),
+    "delay": KindRow("silence for `for` seconds; then the answer goes on", _EARLY, STAGES, True),
+    "empty": KindRow("200 with an empty body", _WHOLE, ()),
+    "truncated_json": KindRow("the body ends before its Content-Length", _WHOLE, ()),
+    "malformed_json": KindRow("a body that is not JSON", _WHOLE, ()),
+    "wrong_type": KindRow("an HTML page instead of JSON", _WHOLE, ()),
+    "dribble": KindRow("the body in small pieces, over `for` seconds (default 5)", _WHOLE, (), True),
+}
+STAGE_MEANINGS: Final[dict[Stage, str]] = {
+    "before_headers": "before the first byte of the answer",
+    "before_first_token": "after the headers, before the first piece",
+    "mid_stream": "after `after` pieces (default 1)",
+    "before_usage": "after the last piece, before the event with usage",
+    "before_done": "after the event with usage, before [DONE]",
+}
+FRAMING_MEANINGS: Final[dict[Framing, str]] = {
+    "comments": "a comment line before every event",
+    "crlf": "lines end with CR LF",
+    "coalesced": "up to eight events in one write",
+    "bytewise": "one byte per write",
+    "split_utf8": "writes that end inside a UTF-8 character, wherever there is one",
+    "multiline": "the JSON of an event spread over several data: lines",
+}
+DEFAULT_DRIBBLE_S: Final = 5.0
+
+
+class Fault(Struct, frozen=True):
+    """One fault, or only an unusual framing when ``kind`` is None. ``for_s`` is in simulated seconds."""
+
+    kind: Kind | None = None
+    stage: Stage = "before_headers"
+    after: int = 0
+    for_s: float | None = None
+    framing: Framing | None = None
+
+
+class FaultError(ValueError):
+    """A directive that cannot be understood or is impossible; the message says what is allowed."""
+
+
+def parse_fault(text: str) -> Fault:
+    """Read a directive. Raises :class:`FaultError`."""
+    first, *rest = [part.strip() for part in text.split(";")]
+    kind: Kind | None = None
+    if "=" in first:
+        rest = [first, *rest]
+    else:
+        kind = _one_of("fault kind", first, KINDS)
+    options = _options(rest)
+    if kind is None:
+        if set(options) != {"framing"}:
+            raise FaultError(f"a directive is a fault kind or framing=…; fault kinds are {', '.join(KINDS)}")
+        return Fault(framing=_one_of("framing", options["framing"], FRAMINGS))
+    return _build(kind, options)
+
+
+def _options(parts: list[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for part in parts:
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or name not in ("stage", "after", "for", "framing"):
+            raise FaultError(f"unknown fault option {part!r}; allowed are stage=, after=, for= and framing=")
+        if name in options:
+            raise FaultError(f"{name}= is given twice")
+        options[name] = value
+    return options
+
+
+def _build(kind: Kind, options: Mapping[str, str]) -> Fault:
+    row = TABLE[kind]
+    default: Stage = "before_headers" if "before_headers" in row.plain + row.stream else "mid_stream"
+    if "after" in options and "stage" not in options and "mid_stream" in row.stream:
+        default = "mid_stream"
+    stage = _one_of("stage", options["stage"], STAGES) if "stage" in options else default
+    possible = tuple(stage for stage in STAGES if stage in row.plain + row.stream)
+    if stage not in possible:
+        raise FaultError(f"{kind} cannot strike at stage {stage}; it can at {', '.join(possible)}")
+    if "after" in options and stage != "mid_stream":
+        raise FaultError(f"after= goes with stage=mid_stream, not {stage}")
+    if "for" in options and not row.takes_for:
+        takers = ", ".join(name for name, other in TABLE.items() if other.takes_for)
+        raise FaultError(f"for= goes with {takers}, not {kind}")
+    if kind == "delay" and "for" not in options:
+        raise FaultError("delay needs for=SECONDS")
+    framing = _one_of("framing", options["framing"], FRAMINGS) if "framing" in options else None
+    if framing is not None and not row.stream:
+        raise FaultError(f"framing= goes with streams, and {kind} strikes plain answers only")
+    after = _number("after", options["after"], 1, MAX_AFTER) if "after" in options else 1
+    for_s = _number("for", options["for"], 0, MAX_FOR_S) if "for" in options else None
+    return Fault(kind, stage, int(after) if stage == "mid_stream" else 0, for_s, framing)
+
+
+def check_fits(fault: Fault, *, stream: bool) -> str | None:
+    """Why ``fault`` cannot strike a stream (or a plain answer); None when it can."""
+    if fault.framing is not None and not stream:
+        return "framing= is about streams, and this call is not streamed"
+    if fault.kind is None:
+        return None
+    row = TABLE[fault.kind]
+    stages = row.stream if stream else row.plain
+    what = "a stream" if stream else "a plain answer"
+    if not stages:
+        return f"{fault.kind} cannot strike {what}"
+    if fault.stage not in stages:
+        return f"{fault.kind} cannot strike {what} at stage {fault.stage}; it can at {', '.join(stages)}"
+    return None
+
+
+def _one_of(what: str, value: str, allowed: tuple[_Word, ...]) -> _Word:
+    for choice in allowed:
+        if value == choice:
+            return choice
+    raise FaultError(f"unknown {what} {value[:40]!r}; allowed are {', '.join(allowed)}")
+
+
+def _number(name: str, text: str, least: float, most: float) -> float:
+    try:
+        number = float(text) if name == "for" else int(text)
+    except ValueError:
+        number = -1.0
+    if not least <= number <= most:
+        kind = "a number of seconds" if name == "for" else "a whole number"
+        raise FaultError(f"{name}= must be {kind} from {least:g} to {most:g}, not {text[:40]!r}")
+    return number

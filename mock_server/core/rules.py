@@ -1,0 +1,180 @@
+"""Which calls a fault strikes: matching, counting, and the order of precedence.
+
+Precedence, first match wins: a directive of the request itself; a queued fault, in the order they were queued; a
+fault of the world file, in the order of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from mock_server.contract.errors import FORCED
+from mock_server.core.dice import Concern, Dice
+from mock_server.core.faults import Fault, FaultError, check_fits, parse_fault
+
+MAX_RULES: Final = 1_000
+
+
+class Match(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which calls; what is absent matches all."""
+
+    key: Annotated[str | None, Meta(description="the API key")] = None
+    test: Annotated[str | None, Meta(description="the test id of X-Mock-Test")] = None
+    text: Annotated[str | None, Meta(description="a part of any message's text")] = None
+    provider: Annotated[str | None, Meta(description="the provider that is to answer")] = None
+    model: Annotated[str | None, Meta(description="the model that is to answer")] = None
+    stream: Annotated[bool | None, Meta(description="whether a stream is asked for")] = None
+
+    @property
+    def needs_route(self) -> bool:
+        """Whether it can only be told once it is known who answers."""
+        return self.provider is not None or self.model is not None
+
+
+class FaultRule(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A fault and the calls it strikes: the next `times`, one in `every`, a `rate`, or exactly `hits` in each `of`."""
+
+    match: Annotated[Match, Meta(description="which calls")] = Match()
+    code: Annotated[int | None, Meta(description="status of the error to answer with")] = None
+    fault: Annotated[str | None, Meta(description="a wire fault, as in X-Mock-Fault")] = None
+    times: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="the next N matching calls")] = None
+    every: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="every K-th matching call")] = None
+    rate: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="share of calls; which ones is fixed by the seed")
+    ] = None
+    hits: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="exactly so many in each `of` calls")] = None
+    of: Annotated[Annotated[int, Meta(ge=1, le=10_000)] | None, Meta(description="size of a block for `hits`")] = None
+
+
+class Strike(Struct, frozen=True, gc=False):
+    """What strikes a call: an error status, or a fault on the wire."""
+
+    code: int | None = None
+    fault: Fault | None = None
+
+
+class Facts(Struct, frozen=True, gc=False):
+    """What is known of a call when rules are asked; ``text`` tells whether a part occurs in any message."""
+
+    key: str
+    test: str
+    stream: bool
+    has_text: Callable[[str], bool]
+    fingerprint: bytes
+    occurrence: int
+    provider: str = ""
+    model: str = ""
+
+
+def compile_rule(rule: FaultRule) -> Strike:
+    """What ``rule`` strikes with. Raises :class:`FaultError` when it is not one clear thing."""
+    if (rule.code is None) == (rule.fault is None):
+        raise FaultError("give either code or fault")
+    pickers = [name for name in ("times", "every", "rate", "hits") if getattr(rule, name) is not None]
+    if len(pickers) > 1:
+        raise FaultError(f"{' and '.join(pickers)} contradict each other; give one of times, every, rate, hits with of")
+    if (rule.hits is None) != (rule.of is None):
+        raise FaultError("hits and of go together: exactly `hits` in each `of` calls")
+    if rule.hits is not None and rule.of is not None and rule.hits > rule.of:
+        raise FaultError(f"hits must be at most of, {rule.of}, not {rule.hits}")
+    if rule.code is not None:
+        if rule.code not in FORCED:
+            raise FaultError(f"code must be one of {', '.join(map(str, sorted(FORCED)))}, not {rule.code}")
+        return Strike(code=rule.code)
+    assert rule.fault is not None
+    fault = parse_fault(rule.fault)
+    if rule.match.stream is not None and (why := check_fits(fault, stream=rule.match.stream)):
+        raise FaultError(why)
+    return Strike(fault=fault)
+
+
+class ActiveRule:
+    """A rule at work. Mutable: how many matching calls it saw, and how many it struck."""
+
+    __slots__ = ("_chosen", "number", "rule", "seen", "strike", "struck")
+
+    def __init__(self, rule: FaultRule, number: int) -> None:
+        self.rule = rule
+        self.number = number
+        self.strike = compile_rule(rule)
+        self.seen = 0
+        self.struck = 0
+        self._chosen: frozenset[int] = frozenset()  # places in the current block that are struck
+
+    @property
+    def spent(self) -> bool:
+        """Whether it will never strike again."""
+        return self.rule.times is not None and self.struck >= self.rule.times
+
+    def strikes(self, facts: Facts, dice: Dice) -> bool:
+        """Whether it strikes this call; counts the call if it matches."""
+        if self.spent or not self._matches(facts):
+            return False
+        place, self.seen = self.seen, self.seen + 1
+        hit = self._picks(place, facts, dice)
+        self.struck += hit
+        return hit
+
+    def _matches(self, facts: Facts) -> bool:
+        match, fault = self.rule.match, self.strike.fault
+        return (
+            match.key in (None, facts.key)
+            and match.test in (None, facts.test)
+            and match.stream in (None, facts.stream)
+            and match.provider in (None, facts.provider)
+            and match.model in (None, facts.model, f"{facts.provider}/{facts.model}")
+            and (fault is None or check_fits(fault, stream=facts.stream) is None)
+            and (match.text is None or facts.has_text(match.text))
+        )
+
+    def _picks(self, place: int, facts: Facts, dice: Dice) -> bool:
+        rule = self.rule
+        if rule.every is not None:
+            return (place + 1) % rule.every == 0
+        if rule.rate is not None:
+            name = facts.fingerprint + b"rule%d" % self.number
+            return dice.roll(name, facts.occurrence, 0).uniform(Concern.FATE) < rule.rate
+        if rule.of is not None and rule.hits is not None:
+            block, offset = divmod(place, rule.of)
+            if offset == 0:
+                name = b"strata%d" % self.number
+                order = sorted(range(rule.of), key=lambda at: dice.roll(name, block, at).bits(Concern.FATE))
+                self._chosen = frozenset(order[: rule.hits])
+            return offset in self._chosen
+        return True
+
+
+class RuleBook:
+    """Rules in order of precedence. Mutable: rules are added, counted, spent and cleared."""
+
+    __slots__ = ("_count", "rules")
+
+    def __init__(self, rules: Iterable[FaultRule] = ()) -> None:
+        self._count = 0
+        self.rules: list[ActiveRule] = []
+        for rule in rules:
+            self.add(rule)
+
+    def add(self, rule: FaultRule) -> ActiveRule:
+        """Add a rule behind the others. Raises :class:`FaultError` when it is unclear or there are too many."""
+        self.rules = [active for active in self.rules if not active.spent]
+        if len(self.rules) >= MAX_RULES:
+            raise FaultError(f"there are {MAX_RULES} faults already; clear some first")
+        active = ActiveRule(rule, self._count)
+        self._count += 1
+        self.rules.append(active)
+        return active
+
+    def choose(self, facts: Facts, dice: Dice, *, routed: bool) -> Strike | None:
+        """What strikes this call; asked once before routing and once after, each rule only at its time."""
+        for active in self.rules:
+            if active.rule.match.needs_route is routed and active.strikes(facts, dice):
+                return active.strike
+        return None
+
+    def clear(self, test: str | None) -> None:
+        """Remove all rules, or those about one test id."""
+        self.rules = [] if test is None else [active for active in self.rules if active.rule.match.test != test]

@@ -1,0 +1,81 @@
+"""Unusual but correct framings of an event stream: what goes into each write.
+
+The WHATWG specification of server-sent events allows every one of them; a client that breaks on one is at fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from mock_server.core.faults import Framing
+
+COALESCED: Final = 8
+_COMMENT: Final = b": a comment\n"
+
+
+class Framer:
+    """Turns events into writes. Mutable: events held back to leave together."""
+
+    __slots__ = ("_frame", "_held", "_size")
+
+    def __init__(self, framing: Framing | None) -> None:
+        self._frame = _FRAMES.get(framing, _as_is)
+        self._size = COALESCED if framing == "coalesced" else 1
+        self._held: list[bytes] = []
+
+    def writes(self, events: Iterable[bytes]) -> list[bytes]:
+        """The writes that are due with these events."""
+        out: list[bytes] = []
+        for event in events:
+            self._held.append(event)
+            if len(self._held) >= self._size:
+                out += self.flush()
+        return out
+
+    def flush(self) -> list[bytes]:
+        """The writes of what was held back."""
+        held, self._held = b"".join(self._held), []
+        return self._frame(held) if held else []
+
+
+def _as_is(event: bytes) -> list[bytes]:
+    return [event]
+
+
+def _comments(event: bytes) -> list[bytes]:
+    return [_COMMENT + event]
+
+
+def _crlf(event: bytes) -> list[bytes]:
+    return [event.replace(b"\n", b"\r\n")]
+
+
+def _bytewise(event: bytes) -> list[bytes]:
+    return [event[at : at + 1] for at in range(len(event))]
+
+
+def _split_utf8(event: bytes) -> list[bytes]:
+    """Cut behind the first byte of every character that has several."""
+    cuts = [at + 1 for at, byte in enumerate(event) if byte >= 0xC0]
+    return [event[start:end] for start, end in zip([0, *cuts], [*cuts, len(event)], strict=True)]
+
+
+def _multiline(event: bytes) -> list[bytes]:
+    """Spread the JSON of an event over several lines, which the client joins with line feeds."""
+    name, _, document = event.rstrip(b"\n").partition(b": ")
+    if name != b"data" or not document.startswith(b"{"):
+        return [event]
+    lines = msgspec.json.format(document, indent=1).split(b"\n")
+    return [b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"]
+
+
+_FRAMES: Final[dict[Framing | None, Callable[[bytes], list[bytes]]]] = {
+    "comments": _comments,
+    "crlf": _crlf,
+    "bytewise": _bytewise,
+    "split_utf8": _split_utf8,
+    "multiline": _multiline,
+}
