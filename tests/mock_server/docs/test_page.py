@@ -25,6 +25,7 @@ from mock_server.core.faults import FRAMINGS, KINDS, STAGES
 from mock_server.core.world import Gateway
 from mock_server.http.documentation import documentation
 from tests.mock_server.docs.reading import ParsedPage
+from tests.mock_server.wire import Mock
 
 ROOT = Path(__file__).parents[3]
 
@@ -99,6 +100,12 @@ RESPONSE_ERROR = """\
 def test_the_page_in_docs_is_the_one_the_mock_serves() -> None:
     stale = "docs/api.html is stale: python -m mock_server.http.documentation > docs/api.html"
     assert (ROOT / "docs" / "api.html").read_bytes() == documentation(), stale
+
+
+def test_the_mock_serves_the_page(mock: Mock) -> None:
+    answer = mock.http.get("/docs")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert answer.content == documentation()
 
 
 @pytest.mark.parametrize("words", WORDS.strip().splitlines())
