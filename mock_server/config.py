@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from mock_server.contract.accounts import PLANS
+from mock_server.core.latency import Empirical, Law, LognormalLatency
 from mock_server.core.world import World, built_in_accounts
-from mock_server.schema import find_fault
+from mock_server.schema import find_fault, join
 
 DEFAULT_WORLD: Final = "realistic"
 
@@ -82,6 +83,9 @@ def _merged(source: str, name: str, seen: tuple[str, ...]) -> Table:
     except tomllib.TOMLDecodeError as error:
         msg = f"{name}: not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}"
         raise WorldError(msg) from None
+    except RecursionError:
+        msg = f"{name}: nested too deeply"
+        raise WorldError(msg) from None
     base = table.pop("extends", None)
     if base is None:
         return table
@@ -109,12 +113,16 @@ def _check_names(world: World, name: str) -> None:
     """Names that refer to each other must exist."""
     for key, account in world.accounts.items():
         if account.plan not in world.plans:
-            msg = f"{name}: accounts.{key}.plan names no plan: {account.plan!r}; plans are {', '.join(world.plans)}"
+            where, known = join("accounts", key), ", ".join(world.plans)
+            msg = f"{name}: {where}.plan names no plan: {account.plan!r}; plans are {known}"
             raise WorldError(msg)
-    for model in world.models:
+    for model, settings in world.models.items():
         provider, slash, rest = model.partition("/")
         if not (provider and slash and rest):
             msg = f"{name}: models.{model!r} must be named provider/model"
+            raise WorldError(msg)
+        if fault := _contradiction(settings.ttft):
+            msg = f"{name}: models.{model!r}.ttft.{fault}"
             raise WorldError(msg)
     for index, incident in enumerate(world.incidents):
         if not any(incident.concerns(*model.split("/", 1)) for model in world.models):
@@ -124,3 +132,13 @@ def _check_names(world: World, name: str) -> None:
         if incident.every is not None and incident.lasts is None:
             msg = f"{name}: incidents[{index}].every needs a `for`: how long each one lasts"
             raise WorldError(msg)
+
+
+def _contradiction(law: Law) -> str | None:
+    """What makes a law impossible, as ``setting: why``."""
+    match law:
+        case LognormalLatency(median_ms=median, p95_ms=high) if high < median:
+            return f"p95_ms: must be at least median_ms, {median:g}, not {high:g}"
+        case Empirical(quantiles_ms=quantiles) if list(quantiles) != sorted(quantiles):
+            return "quantiles_ms: must not decrease"
+    return None

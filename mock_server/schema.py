@@ -82,7 +82,7 @@ def _faults(value: object, wanted: mi.Type, path: str) -> Iterator[str]:
         if kind.min_length and len(value) < kind.min_length:
             yield f"{path}: needs at least {kind.min_length} entry"
         for key, item in value.items():
-            here = f"{path}.{key!r}" if not key.replace("_", "").replace("-", "").isalnum() else f"{path}.{key}"
+            here = join(path, key)
             if isinstance(key_type := _bare(kind.key_type)[0], mi.LiteralType) and key not in key_type.values:
                 yield f"{here}: unknown key; allowed are {', '.join(map(str, key_type.values))}"
             yield from _faults(item, kind.value_type, here)
@@ -102,12 +102,12 @@ def _struct_faults(value: Mapping[str, object], kind: mi.StructType, path: str) 
         if key not in fields and key not in tag:
             near = get_close_matches(key, fields, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            yield f"{_join(path, key)}: unknown key: {hint}allowed are {', '.join(fields)}"
+            yield f"{join(path, key)}: unknown key: {hint}allowed are {', '.join(fields)}"
     for name, field in fields.items():
         if name in value:
-            yield from _faults(value[name], field.type, _join(path, name))
+            yield from _faults(value[name], field.type, join(path, name))
         elif field.required:
-            yield f"{_join(path, name)}: is missing; it must be {describe(field.type)}"
+            yield f"{join(path, name)}: is missing; it must be {describe(field.type)}"
 
 
 def _tagged(value: object, union: mi.UnionType) -> mi.StructType | None:
@@ -167,8 +167,10 @@ def describe(wanted: mi.Type) -> str:
     return next((name for known, name in _NAMES if isinstance(kind, known)), "another type")
 
 
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+def join(path: str, name: str) -> str:
+    """The path of ``name`` below ``path``; a name that is no bare word is quoted, so that a path is one line."""
+    shown = name if name.replace("_", "").replace("-", "").isalnum() else repr(name)
+    return f"{path}.{shown}" if path else shown
 
 
 def _shown(value: object) -> str:

@@ -77,10 +77,9 @@ def _schemas() -> Document:
 
 def _find(components: Document, path: str) -> Document:
     """The schema of a request field named by a path such as ``strategy.mode``."""
-    if path.startswith("messages[]."):
-        return dict(components["UserMessage"]["properties"][path.removeprefix("messages[].")])
-    owner = "Strategy" if path.startswith("strategy.") else "ChatRequest"
-    schema: Document = components[owner]["properties"][path.removeprefix("strategy.")]
+    parent, _, name = path.rpartition(".")
+    owner = {"messages[]": "UserMessage", "strategy": "Strategy", "": "ChatRequest"}[parent]
+    schema: Document = components[owner]["properties"][name]
     return schema
 
 

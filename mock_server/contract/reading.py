@@ -103,8 +103,13 @@ def _missing(field: str, reason: str) -> Refusal:
 
 
 def _check_unknown(body: bytes) -> Refusal | None:
-    for field, allowed in _unknown_fields(msgspec.json.decode(body)):
-        return _invalid(field, f"is not a known field; known here: {', '.join(allowed)}")
+    try:
+        document = json.loads(body, parse_int=float)  # unlike msgspec's, it takes numbers of any size
+    except RecursionError:
+        return _invalid("", "the body is nested too deeply")
+    for field, allowed in _unknown_fields(document):
+        shown = field if field.isprintable() else ascii(field)
+        return _invalid(shown, f"is not a known field; known here: {', '.join(allowed)}")
     return None
 
 

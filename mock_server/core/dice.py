@@ -19,7 +19,7 @@ from mock_server.contract.messages import ENCODER, ChatRequest
 _EIGHT: Final = Packing("<8Q")
 _PLACE: Final = Packing("<QI")
 _NORMAL: Final = NormalDist()
-_UNIT: Final = 2.0**-53
+_UNIT: Final = 2.0**-52
 
 
 class Concern(IntEnum):
@@ -49,11 +49,11 @@ class Roll:
 
     def uniform(self, concern: Concern) -> float:
         """A number in the open interval (0, 1)."""
-        return ((self.words[concern] >> 11) + 0.5) * _UNIT
+        return ((self.words[concern] >> 12) + 0.5) * _UNIT
 
     def normal(self, concern: Concern) -> float:
         """A standard normal number."""
-        return _NORMAL.inv_cdf(((self.words[concern] >> 11) + 0.5) * _UNIT)
+        return _NORMAL.inv_cdf(((self.words[concern] >> 12) + 0.5) * _UNIT)
 
 
 class Dice:

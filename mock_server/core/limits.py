@@ -9,7 +9,7 @@ from mock_server.contract.accounts import Plan
 
 MINUTE_S: Final = 60.0
 DAY_S: Final = 86_400.0
-_SLACK: Final = 1e-9  # rounding of sums of times must not refuse what is due
+_SLACK_S: Final = 1e-6  # rounding of times must not refuse what is due, however long the clock has run
 
 
 class Bucket:
@@ -36,7 +36,10 @@ class Bucket:
     def wait(self, amount: float, now: float) -> float:
         """Seconds until ``amount`` can be taken; 0 when it can be taken at once."""
         short = amount - self.level(now)
-        return 0.0 if short <= _SLACK else short / self.per_s
+        if short <= 0:
+            return 0.0
+        wait = short / self.per_s + max(0.0, self._at - now)  # a clock that stepped back has to catch up first
+        return 0.0 if wait <= _SLACK_S else wait
 
     def take(self, amount: float, now: float) -> None:
         """Take ``amount``, below zero if need be; a negative amount gives back, up to the capacity."""
@@ -78,7 +81,7 @@ class Limits:
         if self._tokens is not None:
             waits = max(waits, self._tokens.wait(min(tokens, self._tokens.capacity), now))
         if self._concurrent is not None and len(ends) >= self._concurrent:
-            waits = max(waits, min(ends) - now, _SLACK)
+            waits = max(waits, min(ends) - now, _SLACK_S)
         return waits
 
     def take_request(self, now: float) -> None:
@@ -110,4 +113,5 @@ class Limits:
         """What to announce; None where requests per minute are not limited."""
         if self._minute is None:
             return None
-        return Quota(self._minute.capacity, max(0, int(self._minute.level(now) + _SLACK)), self._minute.full_in(now))
+        remaining = int(self._minute.level(now) + self._minute.per_s * _SLACK_S)
+        return Quota(self._minute.capacity, max(0, remaining), self._minute.full_in(now))

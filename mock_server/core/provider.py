@@ -168,6 +168,7 @@ class Planner:
         wait = min(queue_s + first * slow, TTFT_CAP_S * max(1.0, scale))
         timeout = self._world.gateway.attempt_timeout_s * scale
         if wait > timeout:
+            model.occupy(now + max(queue_s, timeout))  # giving up frees no place upstream
             return self.plan_failure(model.candidate, "timeout", now)
         pace = slow * crowding / (settings.tokens_per_s * exp(settings.pace_log_sd * roll.normal(Concern.PACE)))
         gaps = roll.bits(Concern.GAPS)

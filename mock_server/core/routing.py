@@ -32,6 +32,7 @@ _SIGNS: Final[tuple[tuple[Task, tuple[str, ...], tuple[str, ...]], ...]] = (
         ("证明", "推理", "计算", "为什么", "求解"),
     ),
 )
+_BEFORE_A_WORD: Final = "\n\r\t(['\""  # read as spaces
 _ENGLISH: Final = tuple((task, tuple(f" {word}" for word in words)) for task, words, _ in _SIGNS)
 _ANY_ENGLISH: Final = re.compile("|".join(re.escape(word) for _, words in _ENGLISH for word in words))
 _CHINESE: Final = tuple((task, words) for task, _, words in _SIGNS)
@@ -47,6 +48,8 @@ def task_of(request: ChatRequest) -> Task:
 
 def _task_in(text: str) -> Task:
     lower = " " + text.lower()
+    for character in _BEFORE_A_WORD:
+        lower = lower.replace(character, " ")
     if _ANY_ENGLISH.search(lower):  # most texts hold no sign, and one search is faster than one for each
         for task, words in _ENGLISH:
             for word in words:

@@ -130,7 +130,7 @@ class Session:
         available = self._account.ledger.available
         if available is None:
             return MAX_TOKENS
-        return min(MAX_TOKENS, self._grant.reserved - demand.prompt_tokens + available)
+        return min(MAX_TOKENS, self._grant.reserved - demand.prompt_tokens + max(0, available))
 
     def settle(self, now: float) -> Answer | Attempt | Refusal:
         """The attempt has come to its end: the answer, the next attempt, or the refusal when all have failed."""
@@ -150,6 +150,8 @@ class Session:
             else:
                 breaker.failure(now, probe=self._probe)
             self._note_health(breaker, now)
+        else:
+            breaker.undecided(probe=self._probe)
         return self.begin(now)
 
     def _note_health(self, breaker: Breaker, now: float) -> None:
@@ -189,6 +191,7 @@ class Session:
     def fail(self, now: float) -> None:
         """The gateway itself failed: refund everything."""
         if not self.over:
+            self._scope.breakers[self.attempt.candidate.provider].undecided(probe=self._probe)
             self._finish(0, now)
 
     def _record(self, result: Result, now: float) -> None:
