@@ -47,11 +47,12 @@ function say(status) {
   byId("try-status").textContent = status;
 }
 
-function pretty(body) {
+/* The value a text stands for; undefined when it is not JSON. */
+function parsed(text) {
   try {
-    return JSON.stringify(JSON.parse(body), null, 2);
+    return JSON.parse(text);
   } catch {
-    return body; // what is not JSON is shown as it came
+    return undefined;
   }
 }
 
@@ -67,7 +68,7 @@ function showHeaders(response) {
   byId("try-details").hidden = false;
 }
 
-function request() {
+function request(signal) {
   const headers = {
     Authorization: `Bearer ${byId("try-key").value.trim()}`,
     "Content-Type": "application/json",
@@ -78,52 +79,62 @@ function request() {
     strategy: { mode: byId("try-mode").value },
     stream: byId("try-stream").checked,
   });
-  return { method: "POST", headers, body, signal: inFlight.signal };
+  return { method: "POST", headers, body, signal };
 }
 
 /* Shows pieces as they arrive; returns how the stream ended. */
-async function showStream(response, started) {
+async function showStream(response, started, signal) {
   const decoder = new TextDecoder();
   const reader = new EventReader();
   const bytes = response.body.getReader();
-  const seen = { pieces: 0, first: "", ending: "the stream broke off before its end" };
+  const seen = { pieces: 0, first: "", ending: "ended without [DONE]" };
   const take = (data) => {
     byId("try-body").append(`data: ${data}\n\n`);
     if (data === "[DONE]") {
       seen.ending = "complete";
       return;
     }
-    const event = JSON.parse(data);
-    if (event.error) seen.ending = `failed in mid-stream with ${event.error.code}`;
-    if (!event.response) return;
+    const event = parsed(data);
+    if (!event) seen.ending = "an event was not JSON";
+    if (event?.error) seen.ending = `failed in mid-stream with ${event.error.code}`;
+    if (!event?.response) return;
     seen.first ||= milliseconds(started);
     seen.pieces += 1;
     byId("try-text").append(event.response);
     say(`${response.status} ${response.statusText}: ${plural(seen.pieces, "piece")} so far`);
   };
   byId("try-answer").hidden = false;
-  for (let ended = false; !ended; ) {
-    const { value, done } = await bytes.read();
-    ended = done;
-    reader.push(done ? decoder.decode() : decoder.decode(value, { stream: true }), done).forEach(take);
+  try {
+    for (let ended = false; !ended; ) {
+      const { value, done } = await bytes.read();
+      signal.throwIfAborted();
+      ended = done;
+      reader.push(done ? decoder.decode() : decoder.decode(value, { stream: true }), done).forEach(take);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    seen.ending = `the connection broke (${error.message})`;
   }
   const first = seen.first ? `first piece after ${seen.first}, ` : "";
   return `${first}${plural(seen.pieces, "piece")}, ${seen.ending}`;
 }
 
-async function showPlain(response) {
+async function showPlain(response, signal) {
   const body = await response.text();
-  byId("try-body").textContent = pretty(body);
+  signal.throwIfAborted();
+  const value = parsed(body);
+  byId("try-body").textContent = value === undefined ? body : JSON.stringify(value, null, 2);
   return `${plural(new TextEncoder().encode(body).length, "byte")}`;
 }
 
-async function call() {
+async function call(signal) {
   const started = performance.now();
-  const response = await fetch(base() + form.dataset.path, request());
+  const response = await fetch(base() + form.dataset.path, request(signal));
+  signal.throwIfAborted();
   showHeaders(response);
   say(`${response.status} ${response.statusText}`);
   const streamed = (response.headers.get("content-type") ?? "").startsWith("text/event-stream");
-  const summary = await (streamed ? showStream(response, started) : showPlain(response));
+  const summary = await (streamed ? showStream(response, started, signal) : showPlain(response, signal));
   say(`${response.status} ${response.statusText} in ${milliseconds(started)}: ${summary}`);
 }
 
@@ -152,7 +163,7 @@ async function send(event) {
   byId("try-stop").hidden = false;
   say("Waiting for the answer…");
   try {
-    await call();
+    await call(mine.signal);
   } catch (error) {
     if (inFlight === mine) say(explain(error));
   } finally {

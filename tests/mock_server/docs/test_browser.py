@@ -12,9 +12,11 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from mock_server.contract.endpoints import LLM_AUTO
+from mock_server.contract.examples import EXAMPLE_STREAM, EXAMPLE_STREAM_ERROR
 from tests.mock_server.docs.reading import ParsedPage, Visitor
 from tests.mock_server.wire import Mock, eventually
 
+PIECE: Final = 'data: {"response":"a","done":false}\n\n'
 PAGE: Final = Path(__file__).parents[3] / "docs" / "api.html"
 LANGUAGES: Final = ("curl", "python-httpx", "python-requests", "node-js", "go")
 
@@ -44,6 +46,16 @@ for (let at = 0; at <= source.length; at++) {
   seen.add(JSON.stringify(found));
 }
 return [...seen];
+"""
+# Stands in for a gateway whose stream is the given pieces and then breaks, or ends.
+FAKE_STREAM: Final = """
+const [pieces, breaks] = arguments;
+const body = new ReadableStream({ pull(stream) {
+  if (pieces.length) stream.enqueue(new TextEncoder().encode(pieces.shift()));
+  else if (breaks) stream.error(new TypeError("network error"));
+  else stream.close();
+} }, { highWaterMark: 0 });
+window.fetch = async () => new Response(body, { headers: { "content-type": "text/event-stream" } });
 """
 
 
@@ -226,6 +238,24 @@ def test_a_page_opened_as_a_file_asks_where_the_mock_is(visitor: Visitor, mock: 
     assert status.startswith("No answer: ")
     assert status.endswith(f"Is the mock running at {nobody}, and was it started with --cors?")
     assert f"{nobody}{LLM_AUTO.path}" in visitor.fetched()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "breaks", "ending"),
+    [
+        ([PIECE], False, "1 piece, ended without [DONE]"),
+        ([PIECE, PIECE], True, "2 pieces, the connection broke (network error)"),
+        ([PIECE, "data: {oops\n\n"], False, "1 piece, an event was not JSON"),
+        ([PIECE, EXAMPLE_STREAM_ERROR], False, "1 piece, failed in mid-stream with ALL_PROVIDERS_FAILED"),
+        ([EXAMPLE_STREAM], False, "2 pieces, complete"),
+    ],
+)
+def test_how_a_stream_ended_is_said(visitor: Visitor, mock: Mock, pieces: list[str], breaks: bool, ending: str) -> None:
+    visitor.open(f"{mock.url}/docs")
+    visitor.run(FAKE_STREAM, pieces, breaks)
+    submit(visitor, stream=True)
+    assert finished(visitor).endswith(ending)
+    assert visitor.read("#try-body") == "".join(pieces)
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
