@@ -1,4 +1,4 @@
-"""What tests of several parts share: a real browser."""
+"""What tests of several parts share: a real browser, and patience with slow examples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from selenium import webdriver
+
+# How long one example takes says more about what else the machine does than about the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
