@@ -12,7 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from mock_server.contract.accounts import PLANS
+from mock_server.core.faults import FaultError
 from mock_server.core.latency import Empirical, Law, LognormalLatency
+from mock_server.core.rules import compile_rule
 from mock_server.core.world import World, built_in_accounts
 from mock_server.schema import find_fault, join
 
@@ -124,6 +126,12 @@ def _check_names(world: World, name: str) -> None:
         if fault := _contradiction(settings.ttft):
             msg = f"{name}: models.{model!r}.ttft.{fault}"
             raise WorldError(msg)
+    for index, rule in enumerate(world.faults):
+        try:
+            compile_rule(rule)
+        except FaultError as error:
+            msg = f"{name}: faults[{index}]: {error}"
+            raise WorldError(msg) from None
     for index, incident in enumerate(world.incidents):
         if not any(incident.concerns(*model.split("/", 1)) for model in world.models):
             known = ", ".join(world.models)

@@ -25,6 +25,7 @@ from mock_server.core.dice import Dice
 from mock_server.core.latency import GapTable
 from mock_server.core.provider import Demand, Planner
 from mock_server.core.routing import Candidate, candidates_of, rank, task_of
+from mock_server.core.rules import Facts, RuleBook, Strike
 from mock_server.core.scope import Scope
 from mock_server.core.session import Call, Session
 from mock_server.core.text import Corpus, Language
@@ -50,6 +51,7 @@ class Engine:
         self._rankings: dict[tuple[Strategy, Task, int], tuple[Candidate, ...]] = {}
         self._scopes: dict[str, Scope] = {}  # in order of last use, oldest first; "" is never forgotten
         self._default = self._new_scope("", now)
+        self.queued = RuleBook()  # of every test id
 
     def _new_scope(self, test: str, now: float) -> Scope:
         return Scope(self.world, self._catalogue, self._planner, Dice(self.seed, test), now)
@@ -71,12 +73,32 @@ class Engine:
 
     def reset(self, test: str | None, now: float) -> None:
         """Forget the state of ``test``, or of everybody when it is None; calls in flight settle in the old state."""
+        self.queued.clear(test)
         if test is None:
             self._scopes.clear()
         if not test:
             self._default = self._new_scope("", now)
         else:
             self._scopes.pop(test, None)
+
+    def has_rules(self, scope: Scope) -> bool:
+        """Whether there are rules to ask at all."""
+        return bool(self.queued.rules or scope.rules.rules)
+
+    def facts(self, scope: Scope, key: str, test: str, request: ChatRequest) -> Facts:
+        """What rules are asked with, before it is known who answers."""
+
+        def has_text(part: str) -> bool:
+            return any(part in text_of(message) for message in request.messages)
+
+        fingerprint = scope.dice.fingerprint(request)
+        return Facts(key, test, request.stream, has_text, fingerprint, scope.asked.count(fingerprint))
+
+    def strike(self, scope: Scope, facts: Facts, *, routed: bool) -> Strike | None:
+        """What strikes a call: queued rules come before the world's."""
+        return self.queued.choose(facts, scope.dice, routed=routed) or scope.rules.choose(
+            facts, scope.dice, routed=routed
+        )
 
     def authenticate(self, scope: Scope, key: str, now: float) -> Account | Refusal:
         """The account of ``key``; unknown and revoked keys are refused alike."""

@@ -92,6 +92,22 @@ class Fault(Struct, frozen=True):
     for_s: float | None = None
     framing: Framing | None = None
 
+    @property
+    def spoils_whole(self) -> bool:
+        """Whether it is about the body of a whole answer rather than about the connection or a stream."""
+        return self.kind is not None and not TABLE[self.kind].stream
+
+    def text(self) -> str:
+        """The directive that says this, in full."""
+        parts = [] if self.kind is None else [self.kind, f"stage={self.stage}"]
+        if self.after:
+            parts.append(f"after={self.after}")
+        if self.for_s is not None:
+            parts.append(f"for={self.for_s:g}")
+        if self.framing is not None:
+            parts.append(f"framing={self.framing}")
+        return ";".join(parts)
+
 
 class FaultError(ValueError):
     """A directive that cannot be understood or is impossible; the message says what is allowed."""

@@ -9,19 +9,33 @@ from mock_server.core.breaker import Breaker
 from mock_server.core.dice import Dice, Occurrences
 from mock_server.core.provider import Planner, SimulatedModel
 from mock_server.core.routing import Candidate
+from mock_server.core.rules import RuleBook
 from mock_server.core.world import World
 
 
 class Scope:
     """Everything that one test can change, and no other test can see. Mutable."""
 
-    __slots__ = ("_accounts", "ailing", "breakers", "dice", "models", "occurrences", "planner", "world")
+    __slots__ = (
+        "_accounts",
+        "ailing",
+        "asked",
+        "breakers",
+        "dice",
+        "models",
+        "occurrences",
+        "planner",
+        "rules",
+        "world",
+    )
 
     def __init__(self, world: World, catalogue: Iterable[Candidate], planner: Planner, dice: Dice, now: float) -> None:
         self.world = world
         self.planner = planner
         self.dice = dice
         self.occurrences = Occurrences()
+        self.asked = Occurrences()  # of rules, which also see calls that are then refused
+        self.rules = RuleBook(world.faults)
         self.models = {c.name: SimulatedModel(c, world.incidents, now) for c in catalogue}
         self.breakers = {m.candidate.provider: Breaker(world.breaker) for m in self.models.values()}
         self.ailing: set[str] = set()  # providers whose breaker is not closed

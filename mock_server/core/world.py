@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 from mock_server.contract.accounts import PLANS, TEST_KEYS, Fate, Plan
 from mock_server.core.breaker import BreakerSettings
 from mock_server.core.latency import Law
+from mock_server.core.rules import FaultRule
 
 Rate = Annotated[float, Meta(ge=0, le=1)]
 NonNegative = Annotated[float, Meta(ge=0)]
@@ -134,3 +135,4 @@ class World(Struct, frozen=True, forbid_unknown_fields=True):
     plans: dict[str, Plan] = field(default_factory=lambda: dict(PLANS))
     accounts: dict[str, AccountSettings] = field(default_factory=built_in_accounts)
     incidents: tuple[Incident, ...] = ()
+    faults: tuple[FaultRule, ...] = ()

@@ -5,7 +5,15 @@ from __future__ import annotations
 from math import ceil
 from typing import Final, NamedTuple
 
-from mock_server.contract.errors import INVALID_API_KEY, MODEL_UNAVAILABLE, Refusal
+from mock_server.contract.endpoints import LLM_AUTO
+from mock_server.contract.errors import (
+    FORCED,
+    INVALID_API_KEY,
+    METHOD_NOT_ALLOWED,
+    MODEL_UNAVAILABLE,
+    RATE_LIMIT_EXCEEDED,
+    Refusal,
+)
 from mock_server.contract.messages import ENCODER, ErrorBody, ErrorResponse
 from mock_server.core.limits import MINUTE_S, Quota
 
@@ -13,6 +21,7 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE: Final = (b"content-type", b"application/json; charset=utf-8")
 EVENTS_TYPE: Final = (b"content-type", b"text/event-stream; charset=utf-8")
+_FORCED_RETRY_AFTER_S: Final = 1.0
 NO_CACHE: Final = (b"cache-control", b"no-cache")
 
 
@@ -45,6 +54,14 @@ NO_TIMING: Final = Timing(0.0, 0.0, 0.0, 0, 0.0)
 def length_line(body: bytes) -> tuple[bytes, bytes]:
     """The header line that announces the length of ``body``."""
     return b"content-length", b"%d" % len(body)
+
+
+def forced_refusal(status: int, scale: float) -> Refusal:
+    """The error that stands for a forced ``status``; ``scale`` is wall seconds per simulated second."""
+    kind = FORCED[status]
+    retry_after = _FORCED_RETRY_AFTER_S / scale if kind is RATE_LIMIT_EXCEEDED else None
+    allow = LLM_AUTO.method if kind is METHOD_NOT_ALLOWED else ""
+    return Refusal(kind, kind.message, retry_after, allow=allow)
 
 
 def quota_headers(quota: Quota, scale: float, unix_now: float) -> Headers:

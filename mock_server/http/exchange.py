@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from mock_server.clock import SimClock
 from mock_server.contract.errors import Refusal
 from mock_server.contract.messages import ENCODER, ChatResponse
 from mock_server.core.account import Account
+from mock_server.core.faults import Fault
+from mock_server.core.rules import Facts
 from mock_server.core.session import NO_ANSWER, Answer, Session, Step
 from mock_server.http.answers import (
     EVENTS_TYPE,
@@ -20,6 +24,7 @@ from mock_server.http.answers import (
     Timing,
     error_body,
     error_headers,
+    forced_refusal,
     quota_headers,
     status_of,
 )
@@ -32,11 +37,13 @@ _NO_STEPS: Final[tuple[Step, ...]] = ()
 class Exchange(Struct, eq=False):
     """Mutable: filled in as the request is understood and answered.
 
-    ``arrived`` is in simulated seconds. ``ending`` tells, once the exchange is closed, whether the whole answer was
-    handed to a client that was still there.
+    ``arrived`` is in simulated seconds on ``clock``. ``fault`` is what strikes the answer; ``ask_again`` holds what
+    rules about the route need to be asked once it is known who answers. ``ending`` tells, once the exchange is closed,
+    whether the whole answer was handed to a client that was still there.
     """
 
     context: Context
+    clock: SimClock
     arrived: float
     request_id: str
     account: Account | None = None
@@ -45,7 +52,9 @@ class Exchange(Struct, eq=False):
     stream: bool = False
     applied: str = ""
     code: str = ""
-    ending: Literal["complete", "abandoned"] = "abandoned"
+    fault: Fault | None = None
+    ask_again: Facts | None = None
+    ending: Literal["complete", "abandoned", "fault"] = "abandoned"
     _status: int = 0
     _timing: Timing = NO_TIMING
     _answer: Answer = NO_ANSWER
@@ -57,9 +66,13 @@ class Exchange(Struct, eq=False):
         """
         if isinstance(decision, Refusal):
             return self.refusal(decision)
-        while (ends_at := decision.attempt.ends_at) <= now:
-            if self.stream and decision.attempt.failure is None:
-                return None
+        while (attempt := decision.attempt).ends_at <= now or attempt.failure is None:
+            ends_at = attempt.ends_at
+            if attempt.failure is None:
+                if self.ask_again is not None and (refusal := self._ask_again(decision, now)):
+                    return self.refusal(refusal)
+                if self.stream or self.fault is not None or ends_at > now:
+                    return None
             step = decision.settle(ends_at)
             if isinstance(step, Answer):
                 return self.answer(step, ends_at)
@@ -67,12 +80,28 @@ class Exchange(Struct, eq=False):
                 return self.refusal(step)
         return None
 
+    def _ask_again(self, session: Session, now: float) -> Refusal | None:
+        """It is known who answers: let the rules about that strike, with a refusal or a fault."""
+        facts, self.ask_again = self.ask_again, None
+        assert facts is not None
+        candidate = session.attempt.candidate
+        routed = replace(facts, provider=candidate.provider, model=candidate.model)
+        engine = self.context.engine
+        strike = engine.strike(engine.scope(self.test, now), routed, routed=True)
+        if strike is None:
+            return None
+        self.fault = strike.fault
+        if strike.code is None:
+            return None
+        session.fail(now)
+        return forced_refusal(strike.code, self.clock.scale)
+
     def refusal(self, refusal: Refusal) -> Reply:
         """The error envelope."""
         context, session = self.context, self.session
-        planned = 0.0 if session is None else session.steps[-1].ended - session.started
+        planned = 0.0 if session is None or not session.steps else session.steps[-1].ended - session.started
         headers = self._headers(JSON_TYPE, planned, planned, planned)
-        headers += error_headers(refusal, context.clock.scale)
+        headers += error_headers(refusal, self.clock.scale)
         if self.applied:
             headers.append((b"preference-applied", self.applied.encode("latin-1")))
         self.code = refusal.kind.code
@@ -99,11 +128,16 @@ class Exchange(Struct, eq=False):
         self._answer = answer
         self._status = 200
         started = session.started
+        delay = self.fault.for_s if self.fault is not None and self.fault.kind == "delay" else None
+        if delay is not None:  # announce what is planned, delays included
+            ends_at += delay
+            if self.fault is not None and self.fault.stage in ("before_headers", "before_first_token"):
+                first_at += delay
         return self._headers(kind, ends_at - started, first_at - started, session.attempt.started - started)
 
     def _headers(self, kind: tuple[bytes, bytes], planned: float, first: float, wasted: float) -> Headers:
         context, session = self.context, self.session
-        clock = context.clock
+        clock = self.clock
         now, scale = clock.now(), clock.scale
         tried = 0 if session is None else len(session.steps) + (not session.over)
         overhead, to_ms = now - self.arrived - first, scale * 1e3
@@ -118,7 +152,7 @@ class Exchange(Struct, eq=False):
     def close(self) -> None:
         """Leave an entry in the journal; a session still open is given up on behalf of a client that left."""
         session, answer, timing, account = self.session, self._answer, self._timing, self.account
-        usage, clock = answer.usage, self.context.clock
+        usage, clock = answer.usage, self.clock
         now = clock.now()
         charged, steps = 0, _NO_STEPS
         if session is not None:
@@ -144,6 +178,7 @@ class Exchange(Struct, eq=False):
                 timing.overhead_ms,
                 (now - self.arrived) * clock.scale * 1e3,
                 self.ending,
+                "" if self.fault is None else self.fault.text(),
                 steps,
             )
         )

@@ -12,20 +12,19 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from mock_server.contract.endpoints import LLM_AUTO
-from mock_server.contract.errors import FORCED, METHOD_NOT_ALLOWED, RATE_LIMIT_EXCEEDED, ErrorKind, Refusal
+from mock_server.contract.errors import METHOD_NOT_ALLOWED, Refusal
 from mock_server.contract.reading import read_request
 from mock_server.core.account import Account
 from mock_server.core.scope import Scope as State
 from mock_server.core.session import Session
-from mock_server.http.answers import Headers, Reply
+from mock_server.http.answers import Headers, Reply, forced_refusal
 from mock_server.http.context import Context
 from mock_server.http.exchange import Exchange
 from mock_server.http.player import Player
 from mock_server.http.protocol import BEGUN, WIRE, Begun, Wire
-from mock_server.http.request import WRONG_TYPE, Directives, Head, read_body, read_directives, read_test_id
+from mock_server.http.request import WRONG_TYPE, Head, read_body, read_directives, read_test_id
 
 _WRONG_METHOD: Final = Refusal(METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED.message, allow=LLM_AUTO.method)
-_FORCED_RETRY_AFTER_S: Final = 1.0
 
 
 class Gateway:
@@ -39,7 +38,7 @@ class Gateway:
         exchange = self._open(arrived)
         try:
             decision = self._decide(exchange, Head(headers), b"", body)
-            reply = exchange.due(decision, exchange.arrived)
+            reply = exchange.due(decision, exchange.arrived) if exchange.fault is None else None
         except Exception as error:  # raised again where the server expects it
             return Begun(exchange, error)
         if reply is None:
@@ -67,7 +66,7 @@ class Gateway:
 
     def _open(self, arrived: float) -> Exchange:
         context = self._context
-        return Exchange(context, context.clock.at(arrived), next(context.ids))
+        return Exchange(context, context.clock, context.clock.at(arrived), next(context.ids))
 
     async def _receive(
         self, exchange: Exchange, wire: Wire, scope: Scope, receive: Receive
@@ -114,20 +113,24 @@ class Gateway:
         exchange.stream = request.stream
         if head.test and isinstance(test := read_test_id(head.test), Refusal):
             return test
-        if head.prefer or query:
-            directives = read_directives(head.prefer, query)
+        if head.prefer or head.fault or query:
+            directives = read_directives(head, query, stream=request.stream)
             if isinstance(directives, Refusal):
                 return directives
             if directives.force is not None:
-                return _forced(exchange, FORCED[directives.force], directives)
+                exchange.applied = directives.applied
+                return forced_refusal(directives.force, exchange.clock.scale)
+            exchange.fault = directives.fault
+        if exchange.fault is None and engine.has_rules(state):
+            facts = engine.facts(state, account.key, exchange.test, request)
+            strike = engine.strike(state, facts, routed=False)
+            if strike is None:
+                exchange.ask_again = facts
+            elif strike.code is not None:
+                return forced_refusal(strike.code, exchange.clock.scale)
+            else:
+                exchange.fault = strike.fault
         session = engine.start(state, account, request, exchange.arrived)
         if isinstance(session, Session):
             exchange.session = session
         return session
-
-
-def _forced(exchange: Exchange, kind: ErrorKind, directives: Directives) -> Refusal:
-    exchange.applied = directives.applied
-    retry_after = exchange.context.clock.simulated(_FORCED_RETRY_AFTER_S) if kind is RATE_LIMIT_EXCEEDED else None
-    allow = LLM_AUTO.method if kind is METHOD_NOT_ALLOWED else ""
-    return Refusal(kind, kind.message, retry_after, allow=allow)

@@ -33,6 +33,7 @@ class Entry(Struct, frozen=True, gc=False):
     overhead_ms: float
     took_ms: float
     ending: str
+    fault: str
     attempts: tuple[Step, ...]
 
 

@@ -6,7 +6,10 @@ written there and then: no task, no cycle, no event. Whatever else comes goes uv
 
 from __future__ import annotations
 
-from asyncio import Future, get_running_loop
+import socket
+from asyncio import Future, get_running_loop, sleep
+from math import inf
+from struct import pack
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
@@ -20,6 +23,8 @@ from mock_server.http.exchange import Exchange
 
 WIRE: Final = "mock.wire"
 BEGUN: Final = "mock.begun"
+_NO_LINGER: Final = pack("ii", 1, 0)
+_FLUSH_S: Final = 0.001
 _SMALL_BYTES: Final = 1024 * 1024
 _METHOD: Final = LLM_AUTO.method.encode()
 _URL: Final = LLM_AUTO.path.encode()
@@ -65,21 +70,65 @@ class Wire:
         self._cycle = None
 
     async def sleep(self, seconds: float) -> None:
-        """Wait ``seconds``, or less when the client leaves."""
+        """Wait ``seconds``, which may be infinite, or less when nudged or when the client leaves."""
         loop = get_running_loop()
         future = self._future = loop.create_future()
-        timer = loop.call_later(seconds, _wake, future)
+        timer = None if seconds == inf else loop.call_later(seconds, _wake, future)
         try:
             await future
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             self._future = None
+
+    def nudge(self) -> None:
+        """Wake what waits, to look at the clock again."""
+        if self._future is not None:
+            _wake(self._future)
+
+    async def left(self) -> None:
+        """Wait until the client has left."""
+        while not self.gone:
+            await self.sleep(inf)
+
+    async def flush(self) -> None:
+        """Hand what was written to the kernel, so that it leaves before what follows."""
+        await sleep(0)
+        # The transport tells only when much is waiting; the last bytes have to be looked for.
+        while self._waits_to_leave():  # noqa: ASYNC110 - see above
+            await sleep(_FLUSH_S)
+
+    def _waits_to_leave(self) -> bool:
+        cycle = self._cycle
+        return cycle is not None and not self.gone and cycle.transport.get_write_buffer_size() > 0
+
+    async def reset(self) -> None:
+        """Reset the connection (TCP RST)."""
+        await self.flush()
+        cycle = self._must_have_cycle()
+        connection = cycle.transport.get_extra_info("socket")
+        if connection is not None and not cycle.transport.is_closing():
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        cycle.disconnected = True
+        cycle.transport.abort()
+
+    async def fin(self) -> None:
+        """Close the connection (TCP FIN) after what was written."""
+        await self.flush()
+        cycle = self._must_have_cycle()
+        cycle.disconnected = True
+        cycle.transport.close()
+
+    def _must_have_cycle(self) -> RequestResponseCycle:
+        if self._cycle is None:
+            msg = "faults of the connection need the mock's own server"
+            raise RuntimeError(msg)
+        return self._cycle
 
     def leave(self) -> None:
         """The client has left."""
         self.gone = True
-        if self._future is not None:
-            _wake(self._future)
+        self.nudge()
 
     def write_whole(self, reply: Reply) -> bool:
         """Write a whole answer in one piece; False, writing nothing, when that must go the ordinary way.

@@ -18,6 +18,7 @@ from mock_server.contract.errors import (
     Refusal,
 )
 from mock_server.contract.messages import MAX_BODY_BYTES
+from mock_server.core.faults import Fault, FaultError, check_fits, parse_fault
 
 DRAIN_BYTES: Final = 16 * 1024 * 1024
 MAX_TEST_ID: Final = 128
@@ -31,13 +32,15 @@ WRONG_TYPE: Final = Refusal(UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE.messa
 class Head:
     """The request headers the gateway reads."""
 
-    __slots__ = ("authorization", "content_type", "prefer", "test")
+    __slots__ = ("authorization", "content_type", "fault", "idempotency", "prefer", "test")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         named = dict(headers)  # where a header is repeated, the last one counts, but for Prefer, which is a list
         self.authorization = named.get(b"authorization", b"")
         self.content_type = named.get(b"content-type", b"")
         self.test = named.get(b"x-mock-test", b"")
+        self.fault = named.get(b"x-mock-fault", b"")
+        self.idempotency = named.get(b"idempotency-key", b"")
         self.prefer = named.get(b"prefer", b"")
         if self.prefer:
             self.prefer = b",".join(value for name, value in headers if name == b"prefer")
@@ -55,45 +58,66 @@ class Head:
 
 
 class Directives(Struct, frozen=True, gc=False):
-    """What a request asks of the mock: to be refused with a status, and how it said so."""
+    """What a request asks of the mock: to be refused with a status, how it said so, or a fault on its answer."""
 
     force: int | None = None
     applied: str = ""
+    fault: Fault | None = None
 
 
 NO_DIRECTIVES: Final = Directives()
 
 
-def read_directives(prefer: bytes, query: bytes) -> Directives | Refusal:
-    """The directives of ``Prefer`` and of the query string; unknown preferences are ignored, as RFC 7240 says."""
-    if not prefer and not query:
+def read_directives(head: Head, query: bytes, *, stream: bool) -> Directives | Refusal:
+    """The directives of the headers and of the query string; unknown preferences are ignored, as RFC 7240 says."""
+    if not (head.prefer or head.fault or query):
         return NO_DIRECTIVES
     codes: list[tuple[str, str]] = []
-    if match := _PREFER_CODE.search(prefer.decode("latin-1")):
+    faults = [head.fault.decode("latin-1")] if head.fault else []
+    if match := _PREFER_CODE.search(head.prefer.decode("latin-1")):
         codes.append(("Prefer: code", match[1].strip('"')))
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name == "__code":
             codes.append(("?__code", value))
+        elif name == "__fault":
+            faults.append(value)
         elif name.startswith("__"):
-            return _bad(f"unknown query directive {name!r}; allowed is __code")
+            return bad_directive(f"unknown query directive {name!r}; allowed are __code and __fault")
     if len({value for _, value in codes}) > 1:
-        return _bad("Prefer: code and ?__code contradict each other")
-    if not codes:
-        return NO_DIRECTIVES
-    source, value = codes[0]
+        return bad_directive("Prefer: code and ?__code contradict each other")
+    if len(set(faults)) > 1:
+        return bad_directive("X-Mock-Fault and ?__fault contradict each other")
+    if codes and faults:
+        return bad_directive("a forced code and a fault contradict each other: a refused call has no answer to strike")
+    if faults:
+        return _read_fault(faults[0], stream=stream)
+    return _read_code(*codes[0]) if codes else NO_DIRECTIVES
+
+
+def _read_code(source: str, value: str) -> Directives | Refusal:
     if not (value.isascii() and value.isdigit() and int(value) in FORCED):
-        return _bad(f"{source} must be one of {', '.join(map(str, sorted(FORCED)))}, not {value[:40]!r}")
+        return bad_directive(f"{source} must be one of {', '.join(map(str, sorted(FORCED)))}, not {value[:40]!r}")
     return Directives(int(value), f"code={value}" if source.startswith("Prefer") else "")
+
+
+def _read_fault(text: str, *, stream: bool) -> Directives | Refusal:
+    try:
+        fault = parse_fault(text)
+    except FaultError as error:
+        return bad_directive(str(error))
+    why = check_fits(fault, stream=stream)
+    return Directives(fault=fault) if why is None else bad_directive(why)
 
 
 def read_test_id(value: bytes) -> str | Refusal:
     """The test id of ``X-Mock-Test``."""
     if len(value) > MAX_TEST_ID:
-        return _bad(f"X-Mock-Test must have at most {MAX_TEST_ID} characters")
+        return bad_directive(f"X-Mock-Test must have at most {MAX_TEST_ID} characters")
     return value.decode("latin-1")
 
 
-def _bad(reason: str) -> Refusal:
+def bad_directive(reason: str) -> Refusal:
+    """A directive that cannot be understood or is impossible."""
     return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: {reason}")
 
 

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from mock_server.contract.messages import DONE, ENCODER, StreamClosing, StreamOpening, StreamPiece, Usage
+from mock_server.contract.errors import ALL_PROVIDERS_FAILED
+from mock_server.contract.messages import (
+    DONE,
+    ENCODER,
+    ErrorBody,
+    StreamClosing,
+    StreamError,
+    StreamOpening,
+    StreamPiece,
+    Usage,
+)
 
 KEEP_ALIVE: Final = b": keep-alive\n\n"
-_DONE_EVENT: Final = b"data: " + DONE.encode() + b"\n\n"
+GARBAGE: Final = b'data: {"response": "\n\n'
+DONE_EVENT: Final = b"data: " + DONE.encode() + b"\n\n"
 
 
 def opening(request_id: str, model: str, provider: str) -> bytes:
@@ -20,9 +31,15 @@ def piece(text: str) -> bytes:
     return event(ENCODER.encode(StreamPiece(text, False)))
 
 
-def closing(reason: Literal["stop", "length"], usage: Usage) -> bytes:
-    """The last event with a body, and the terminal one."""
-    return event(ENCODER.encode(StreamClosing("", True, reason, usage))) + _DONE_EVENT
+def usage(reason: Literal["stop", "length"], tokens: Usage) -> bytes:
+    """The last event with a body."""
+    return event(ENCODER.encode(StreamClosing("", True, reason, tokens)))
+
+
+def error(request_id: str) -> bytes:
+    """What a stream ends with that fails after its first piece."""
+    body = ErrorBody(ALL_PROVIDERS_FAILED.code, ALL_PROVIDERS_FAILED.message)
+    return event(ENCODER.encode(StreamError(False, body, request_id, True)))
 
 
 def event(document: bytes) -> bytes:

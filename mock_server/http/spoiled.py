@@ -1,0 +1,44 @@
+"""Whole answers that are wrong, or slow to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from mock_server.core.faults import DEFAULT_DRIBBLE_S, Kind
+from mock_server.http.answers import Headers, Reply, length_line
+
+DRIBBLES: Final = 20
+_HTML: Final = b"<!doctype html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1>\n"
+_HTML_TYPE: Final = (b"content-type", b"text/html; charset=utf-8")
+
+
+class Spoiled(Struct, frozen=True):
+    """What is sent instead of a good answer; when not ``complete``, the connection closes after it."""
+
+    headers: Headers
+    body: bytes
+    complete: bool = True
+
+
+def spoil(kind: Kind, reply: Reply) -> Spoiled:
+    """Spoil a good answer. Raises KeyError for a kind that is not about whole answers."""
+    half = reply.body[: len(reply.body) // 2]
+    bodies = {"empty": b"", "truncated_json": half, "malformed_json": half, "wrong_type": _HTML}
+    body = bodies[kind]
+    if kind == "truncated_json":
+        return Spoiled([*reply.headers, length_line(reply.body)], body, complete=False)
+    headers = list(reply.headers)
+    if kind == "wrong_type":
+        headers = [_HTML_TYPE if name == b"content-type" else (name, value) for name, value in headers]
+    return Spoiled([*headers, length_line(body)], body)
+
+
+def dribbled(body: bytes, over_s: float | None) -> Iterator[tuple[bytes, float]]:
+    """Small pieces of ``body``, each with the simulated seconds to wait after it."""
+    size = max(1, -(-len(body) // DRIBBLES))
+    pause = (DEFAULT_DRIBBLE_S if over_s is None else over_s) / DRIBBLES
+    for start in range(0, len(body), size):
+        yield body[start : start + size], pause
