@@ -98,11 +98,18 @@ REQUEST_HEADERS: Final[tuple[RequestHeader, ...]] = (
         f"^code=({'|'.join(str(status) for status in sorted(FORCED))})$",
     ),
     RequestHeader(
+        "X-Mock-Fault",
+        False,
+        "a fault on the wire or an unusual framing, for this answer; `?__fault=` does the same",
+        "reset;stage=mid_stream;after=3",
+        MOCK,
+    ),
+    RequestHeader(
         "X-Mock-Test",
         False,
         "the test this call belongs to: limits, balances, faults and journal are kept apart by it",
         "checkout-1",
         MOCK,
-        "^[!-~]{1,128}$",
+        "^[!-~]{0,128}$",
     ),
 )

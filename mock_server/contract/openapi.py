@@ -126,8 +126,8 @@ def _success() -> Document:
                 "examples": {"documented": {"value": EXAMPLE_RESPONSE}},
             },
             "text/event-stream": {
+                # No type: readers disagree whether this describes the whole body or each event of it.
                 "schema": {
-                    "type": "string",
                     "description": "server-sent events; each `data:` line is one of the documents in x-events, "
                     "and the last is [DONE]",
                     "x-events": [{"$ref": _REF.format(name=event.__name__)} for event in events],

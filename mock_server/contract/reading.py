@@ -91,7 +91,7 @@ def _explain_syntax(body: bytes, error: str) -> str:
 def _invalid(field: str, reason: str) -> Refusal:
     if _CONTENT.match(field) and reason in ("is missing", "is empty", "is blank", *_NULLS):
         return _missing(field, "is null" if reason in _NULLS else reason)
-    where = f"{field} {reason}" if field else reason
+    where = reason if reason.startswith("the body") else f"{field or 'the body'} {reason}"
     return Refusal(INVALID_REQUEST, f"{INVALID_REQUEST.message}: {where}", field=field)
 
 

@@ -16,9 +16,9 @@ from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.contract.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from mock_server.contract.openapi import openapi_json
 from mock_server.core.engine import Engine
-from mock_server.http.answers import JSON_TYPE, NO_TIMING, Headers, Reply, error_body, error_headers
+from mock_server.http.answers import Headers, Reply
 from mock_server.http.context import Context
-from mock_server.http.control import Control
+from mock_server.http.control import Control, refused
 from mock_server.http.documentation import documentation
 from mock_server.http.gateway import Gateway
 from mock_server.http.protocol import Begun
@@ -63,12 +63,4 @@ class MockApp(Starlette):
         assert isinstance(error, HTTPException)
         allow = (error.headers or {}).get("Allow", "")
         kind = METHOD_NOT_ALLOWED if allow else NOT_FOUND
-        refusal = Refusal(kind, kind.message, allow=allow)
-        response = Response(error_body(refusal), kind.status)
-        response.raw_headers += [
-            JSON_TYPE,
-            (b"x-request-id", next(self._context.ids).encode()),
-            NO_TIMING.header(),
-            *error_headers(refusal, 1.0),
-        ]
-        return response
+        return refused(self._context, Refusal(kind, kind.message, allow=allow))

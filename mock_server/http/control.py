@@ -10,9 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mock_server.contract.errors import NOT_FOUND, Refusal
-from mock_server.http.answers import error_body
+from mock_server.http.answers import JSON_TYPE, NO_TIMING, error_body, error_headers
 from mock_server.http.context import Context
 from mock_server.http.observe import RING_SIZE, Entry, Totals
+from mock_server.http.request import WRONG_TYPE, Head
 
 PREFIX: Final = "/__mock__"
 _DEFAULT_LIMIT: Final = 100
@@ -75,7 +76,7 @@ class Control:
         """The latest requests; `?limit=N` says how many, `X-Mock-Test` whose."""
         journal = self._context.journal
         asked = request.query_params.get("limit", str(_DEFAULT_LIMIT))
-        limit = int(asked) if asked.isascii() and asked.isdigit() else _DEFAULT_LIMIT
+        limit = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else _DEFAULT_LIMIT
         test = request.headers.get("x-mock-test")
         chosen = (entry for entry in journal.entries() if test is None or entry.test == test)
         return _json(
@@ -90,16 +91,31 @@ class Control:
         account = scope.account(request.path_params["key"], now)
         if account is None:
             refusal = Refusal(NOT_FOUND, f"{NOT_FOUND.message}: no account has this key")
-            return Response(error_body(refusal), refusal.kind.status, media_type="application/json")
+            return refused(context, refusal)
         return _json(account.view())
 
     async def reset(self, request: Request) -> Response:
         """Forget limits, balances, breakers and the journal: of everybody, or of the given test."""
         context = self._context
+        # Web pages can send a POST to any host, but not one declared as JSON.
+        if not Head(request.scope["headers"]).is_json():
+            return refused(context, WRONG_TYPE)
         test = request.headers.get("x-mock-test")
         context.engine.reset(test, context.clock.now())
         context.journal.clear(test)
         return _json({"reset": "everything" if test is None else test})
+
+
+def refused(context: Context, refusal: Refusal) -> Response:
+    """The documented envelope, for all but the API's endpoint."""
+    response = Response(error_body(refusal), refusal.kind.status)
+    response.raw_headers += [
+        JSON_TYPE,
+        (b"x-request-id", next(context.ids).encode()),
+        NO_TIMING.header(),
+        *error_headers(refusal, 1.0),
+    ]
+    return response
 
 
 def _json(value: object) -> Response:

@@ -128,6 +128,9 @@ class Wire:
     def leave(self) -> None:
         """The client has left."""
         self.gone = True
+        if self._cycle is not None:  # uvicorn tells only the newest of a connection's cycles
+            self._cycle.disconnected = True
+            self._cycle.message_event.set()
         self.nudge()
 
     def write_whole(self, reply: Reply) -> bool:
@@ -266,10 +269,7 @@ class MockProtocol(HttpToolsProtocol):
         scope[WIRE] = wire
         if begun is not None:
             scope[BEGUN] = begun
-        if self._wires and not self._wires[0].finished:
-            self._wires.append(wire)
-        else:
-            self._wires = [wire]
+        self._wires = [*(earlier for earlier in self._wires if not earlier.finished), wire]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left, or was sent away."""

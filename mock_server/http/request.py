@@ -22,7 +22,11 @@ from mock_server.core.faults import Fault, FaultError, check_fits, parse_fault
 
 DRAIN_BYTES: Final = 16 * 1024 * 1024
 MAX_TEST_ID: Final = 128
-_PREFER_CODE: Final = re.compile(r"(?:^|[,;])\s*code\s*=\s*(\"[^\"]*\"|[^,;\s]*)", re.IGNORECASE)
+# RFC 7240: commas outside quotes part preferences, semicolons part a preference from its parameters.
+_PREFERENCE: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')
+_CODE: Final = re.compile(r'\s*code\s*(?:=\s*("[^"]*"|[^\s;]*))?\s*(?:;.*)?$', re.IGNORECASE | re.DOTALL)
+_FORCIBLE: Final = {str(status): status for status in sorted(FORCED)}
+_TEST_ID: Final = re.compile(rb"[!-~]{0,%d}" % MAX_TEST_ID)
 _MEDIA_TYPE: Final = re.compile(rb"\s*application/json\s*(;.*)?$", re.IGNORECASE | re.DOTALL)
 
 TOO_LARGE: Final = Refusal(PAYLOAD_TOO_LARGE, PAYLOAD_TOO_LARGE.message)
@@ -74,8 +78,10 @@ def read_directives(head: Head, query: bytes, *, stream: bool) -> Directives | R
         return NO_DIRECTIVES
     codes: list[tuple[str, str]] = []
     faults = [head.fault.decode("latin-1")] if head.fault else []
-    if match := _PREFER_CODE.search(head.prefer.decode("latin-1")):
-        codes.append(("Prefer: code", match[1].strip('"')))
+    for preference in _PREFERENCE.findall(head.prefer.decode("latin-1")):
+        if match := _CODE.match(preference):
+            codes.append(("Prefer: code", (match[1] or "").strip('"')))
+            break  # of a preference that is repeated the first counts
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name == "__code":
             codes.append(("?__code", value))
@@ -95,9 +101,9 @@ def read_directives(head: Head, query: bytes, *, stream: bool) -> Directives | R
 
 
 def _read_code(source: str, value: str) -> Directives | Refusal:
-    if not (value.isascii() and value.isdigit() and int(value) in FORCED):
-        return bad_directive(f"{source} must be one of {', '.join(map(str, sorted(FORCED)))}, not {value[:40]!r}")
-    return Directives(int(value), f"code={value}" if source.startswith("Prefer") else "")
+    if value not in _FORCIBLE:
+        return bad_directive(f"{source} must be one of {', '.join(_FORCIBLE)}, not {value[:40]!r}")
+    return Directives(_FORCIBLE[value], f"code={value}" if source.startswith("Prefer") else "")
 
 
 def _read_fault(text: str, *, stream: bool) -> Directives | Refusal:
@@ -111,8 +117,8 @@ def _read_fault(text: str, *, stream: bool) -> Directives | Refusal:
 
 def read_test_id(value: bytes) -> str | Refusal:
     """The test id of ``X-Mock-Test``."""
-    if len(value) > MAX_TEST_ID:
-        return bad_directive(f"X-Mock-Test must have at most {MAX_TEST_ID} characters")
+    if _TEST_ID.fullmatch(value) is None:
+        return bad_directive(f"X-Mock-Test must be at most {MAX_TEST_ID} visible ASCII characters")
     return value.decode("latin-1")
 
 

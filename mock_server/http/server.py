@@ -35,6 +35,15 @@ class MockServer(uvicorn.Server):
         if self.started:
             self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Give calls in flight a moment, then hang up: what uvicorn cancels instead, it reports with a traceback."""
+        asyncio.get_running_loop().call_later(_STOP_WITHIN_S, self._hang_up)
+        await super().shutdown(sockets)
+
+    def _hang_up(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
 
 def bind(host: str, port: int) -> socket.socket:
     """A bound socket; port 0 picks a free one. Raises OSError."""
@@ -66,7 +75,7 @@ def serve(app: MockApp, listener: socket.socket, url: str) -> None:
         proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=_STOP_WITHIN_S,
+        timeout_graceful_shutdown=5 * _STOP_WITHIN_S,
         loop="asyncio" if sys.platform == "win32" else "uvloop",
     )
     server = MockServer(config, ready)
