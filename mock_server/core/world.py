@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 
 from mock_server.contract.accounts import PLANS, TEST_KEYS, Fate, Plan
 from mock_server.core.breaker import BreakerSettings
+from mock_server.core.canned import AnswerRule
 from mock_server.core.latency import Law
 from mock_server.core.rules import FaultRule
 
@@ -24,6 +25,8 @@ AbandonedCharge = Literal["none", "delivered", "generated"]
 class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
     """Switches of the gateway itself."""
 
+    idempotency: Annotated[bool, Meta(description="heed Idempotency-Key: replay for 24 h, or 409")] = False
+    canned_only: Annotated[bool, Meta(description="refuse calls no canned answer matches")] = False
     strict: Annotated[bool, Meta(description="refuse unknown request fields with 400")] = False
     model_unavailable_status: Annotated[
         Literal[400, 404, 502, 503], Meta(description="status of MODEL_UNAVAILABLE")
@@ -136,3 +139,4 @@ class World(Struct, frozen=True, forbid_unknown_fields=True):
     accounts: dict[str, AccountSettings] = field(default_factory=built_in_accounts)
     incidents: tuple[Incident, ...] = ()
     faults: tuple[FaultRule, ...] = ()
+    answers: tuple[AnswerRule, ...] = ()

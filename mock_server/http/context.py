@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mock_server.clock import SimClock
-from mock_server.core.engine import Engine
+from mock_server.core.engine import MAX_SCOPES, Engine
 from mock_server.http.observe import Journal
 
 
 class Context:
-    """Engine, clock, journal and request ids. Mutable through its parts only.
+    """Engine, clocks, journal and request ids. Mutable: the clocks that single tests have of their own.
 
     ``unix_now`` reads the calendar clock in seconds, for headers that announce calendar times.
     """
 
-    __slots__ = ("clock", "engine", "ids", "journal", "unix_now")
+    __slots__ = ("_clocks", "clock", "engine", "ids", "journal", "unix_now")
 
     def __init__(self, engine: Engine, clock: SimClock, unix_now: Callable[[], float]) -> None:
         self.engine = engine
@@ -23,6 +23,31 @@ class Context:
         self.unix_now = unix_now
         self.journal = Journal()
         self.ids = request_ids(engine.seed)
+        self._clocks: dict[str, SimClock] = {}  # in the order they were made
+
+    def clock_of(self, test: str) -> SimClock:
+        """The clock a test id goes by: everybody's, unless it was given one of its own."""
+        return self._clocks.get(test, self.clock)
+
+    def own_clock(self, test: str) -> SimClock:
+        """The clock to steer for a test id, made when first asked for; the empty name is everybody's."""
+        if not test:
+            return self.clock
+        if test not in self._clocks:
+            if len(self._clocks) >= MAX_SCOPES:
+                self.drop_clock(next(iter(self._clocks)))
+            self._clocks[test] = self.clock.fork()
+        return self._clocks[test]
+
+    def drop_clock(self, test: str | None) -> None:
+        """Let a test id go by everybody's clock again; None: all of them, and everybody's runs on."""
+        dropped = list(self._clocks) if test is None else [test]
+        for name in dropped:
+            clock = self._clocks.pop(name, None)
+            if clock is not None:
+                clock.resume()  # what still waits on it must come to its end
+        if test is None:
+            self.clock.resume()
 
 
 def request_ids(seed: int) -> Iterator[str]:

@@ -59,6 +59,12 @@ class Exchange(Struct, eq=False):
     _timing: Timing = NO_TIMING
     _answer: Answer = NO_ANSWER
 
+    def go_by(self, clock: SimClock) -> None:
+        """Go by another clock than everybody's."""
+        if clock is not self.clock:
+            self.clock = clock
+            self.arrived = clock.now()
+
     def due(self, decision: Session | Refusal, now: float) -> Reply | None:
         """The whole answer if it is due by ``now``; None while there is something to wait for, or to stream.
 

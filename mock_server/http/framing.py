@@ -19,15 +19,19 @@ _COMMENT: Final = b": a comment\n"
 class Framer:
     """Turns events into writes. Mutable: events held back to leave together."""
 
-    __slots__ = ("_frame", "_held", "_size")
+    __slots__ = ("_frame", "_framing", "_held", "_size")
 
     def __init__(self, framing: Framing | None) -> None:
+        self._framing = framing
         self._frame = _FRAMES.get(framing, _as_is)
         self._size = COALESCED if framing == "coalesced" else 1
         self._held: list[bytes] = []
 
     def writes(self, events: Iterable[bytes]) -> list[bytes]:
-        """The writes that are due with these events."""
+        """The writes that are due with these events; in the ordinary framing they leave together."""
+        if self._framing is None:
+            whole = b"".join(events)
+            return [whole] if whole else []
         out: list[bytes] = []
         for event in events:
             self._held.append(event)

@@ -6,6 +6,7 @@ stream goes on as plain ASGI, without Starlette's request and response objects, 
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from time import monotonic
 from typing import Final
 
@@ -58,11 +59,21 @@ class Gateway:
             if isinstance(decision, Exception):
                 raise decision
             if decision is not None:
-                await Player(exchange, wire, send).play(decision)
+                await self._play(exchange, wire, send, decision)
         finally:
             self._context.journal.in_flight -= 1
             wire.close()
             exchange.close()
+
+    async def _play(self, exchange: Exchange, wire: Wire, send: Send, decision: Session | Refusal) -> None:
+        clock = exchange.clock
+        clock.in_flight += 1
+        try:
+            await Player(exchange, wire, send).play(decision)
+        finally:
+            clock.in_flight -= 1
+            if clock.may_jump:  # all that is left waits
+                get_running_loop().call_soon(clock.jump)
 
     def _open(self, arrived: float) -> Exchange:
         context = self._context
@@ -92,6 +103,7 @@ class Gateway:
         """The checks that need no body."""
         if head.test and isinstance(test := read_test_id(head.test), str):
             exchange.test = test
+            exchange.go_by(self._context.clock_of(test))
         engine, now = self._context.engine, exchange.arrived
         state = engine.scope(exchange.test, now)
         account = engine.authenticate(state, head.api_key(), now)

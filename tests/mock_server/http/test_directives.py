@@ -119,7 +119,7 @@ def test_a_code_without_a_value_is_refused(mock: Mock, value: str) -> None:
     assert_refused(mock.call(headers={"Prefer": value}), 400, "INVALID_MOCK_DIRECTIVE", says="Prefer: code")
 
 
-@pytest.mark.parametrize("query", ["?__cod=429", "?__fault=reset", "?__", "?a=1&__x"])
+@pytest.mark.parametrize("query", ["?__cod=429", "?__faults=reset", "?__", "?a=1&__x"])
 def test_an_unknown_directive_in_the_query_is_refused(mock: Mock, query: str) -> None:
     assert_refused(mock.call(query=query), 400, "INVALID_MOCK_DIRECTIVE", says="__code")
 

@@ -11,7 +11,7 @@ from tests.mock_server.wire import PATH, UNLIMITED
 # What the schema cannot say, and Schemathesis must be told:
 # - a call may be valid and still mean nothing, such as one for a model that does not exist: 400;
 # - headers nobody knows are ignored, as HTTP demands;
-# - `Prefer` decides the outcome, or is ignored where it says something else: it is taken out of the document.
+# - `Prefer` and `X-Mock-Fault` decide the outcome against all else: they are taken out of the document.
 CONFIG = """
 [generation]
 deterministic = true
@@ -29,7 +29,8 @@ def test_the_mock_keeps_its_own_openapi_document(start_mock: StartMock, tmp_path
     config.write_text(CONFIG)
     document = mock.http.get("/openapi.json").json()
     parameters = document["paths"][PATH]["post"]["parameters"]
-    parameters.remove(next(row for row in parameters if row["name"] == "Prefer"))
+    for name in ("Prefer", "X-Mock-Fault"):
+        parameters.remove(next(row for row in parameters if row["name"] == name))
     schema.write_text(json.dumps(document))
     done = subprocess.run(
         [
