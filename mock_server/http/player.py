@@ -163,13 +163,13 @@ class Player:
             if not await self._passes("before_usage", session):
                 return
         session.settle(ends_at)
-        usage = sse.usage(answer.finish_reason, answer.usage)
+        closing = [sse.usage(answer.finish_reason, answer.usage), sse.DONE_EVENT]
         if self._fault.stage == "before_done":
-            await self._write([*framer.writes([usage]), *framer.flush()])
+            await self._write([*framer.writes(closing[:1]), *framer.flush()])
             if not await self._passes("before_done", session):
                 return
-            usage = b""
-        *writes, last = [*framer.writes([usage] if usage else []), *framer.writes([sse.DONE_EVENT]), *framer.flush()]
+            closing = closing[1:]
+        *writes, last = [*framer.writes(closing), *framer.flush()]
         await self._write(writes)
         if writes:
             await self._wire.flush()
