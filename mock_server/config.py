@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from mock_server.contract.accounts import PLANS
+from mock_server.core.canned import ActiveAnswer
 from mock_server.core.faults import FaultError
 from mock_server.core.latency import Empirical, Law, LognormalLatency
 from mock_server.core.rules import compile_rule
@@ -126,12 +129,7 @@ def _check_names(world: World, name: str) -> None:
         if fault := _contradiction(settings.ttft):
             msg = f"{name}: models.{model!r}.ttft.{fault}"
             raise WorldError(msg)
-    for index, rule in enumerate(world.faults):
-        try:
-            compile_rule(rule)
-        except FaultError as error:
-            msg = f"{name}: faults[{index}]: {error}"
-            raise WorldError(msg) from None
+    _check_rules(world, name)
     for index, incident in enumerate(world.incidents):
         if not any(incident.concerns(*model.split("/", 1)) for model in world.models):
             known = ", ".join(world.models)
@@ -140,6 +138,20 @@ def _check_names(world: World, name: str) -> None:
         if incident.every is not None and incident.lasts is None:
             msg = f"{name}: incidents[{index}].every needs a `for`: how long each one lasts"
             raise WorldError(msg)
+
+
+def _check_rules(world: World, name: str) -> None:
+    """Faults and canned answers must be clear."""
+    checks: list[tuple[str, Callable[[], object]]] = [
+        *((f"faults[{index}]", partial(compile_rule, rule)) for index, rule in enumerate(world.faults)),
+        *((f"answers[{index}]", partial(ActiveAnswer, rule)) for index, rule in enumerate(world.answers)),
+    ]
+    for where, build in checks:
+        try:
+            build()
+        except FaultError as error:
+            msg = f"{name}: {where}: {error}"
+            raise WorldError(msg) from None
 
 
 def _contradiction(law: Law) -> str | None:

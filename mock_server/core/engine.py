@@ -13,17 +13,22 @@ from msgspec import UNSET
 
 from mock_server.contract.errors import (
     CONTEXT_LENGTH_EXCEEDED,
+    INSUFFICIENT_BALANCE,
     INTERNAL_ERROR,
     INVALID_API_KEY,
+    INVALID_MOCK_DIRECTIVE,
     MODEL_UNAVAILABLE,
     Refusal,
 )
-from mock_server.contract.messages import DEFAULT_COMPLETION_TOKENS, ChatRequest, Strategy, text_of
+from mock_server.contract.messages import DEFAULT_COMPLETION_TOKENS, ChatRequest, Strategy, UserMessage, text_of
 from mock_server.contract.tokens import PER_MESSAGE, PER_REPLY, estimate
-from mock_server.core.account import Account
+from mock_server.core.account import Account, Grant
+from mock_server.core.canned import AnswerBook, Asked, Reply, passage_of
 from mock_server.core.dice import Dice
+from mock_server.core.faults import check_fits
+from mock_server.core.idempotency import Kept
 from mock_server.core.latency import GapTable
-from mock_server.core.provider import Demand, Planner
+from mock_server.core.provider import Attempt, Demand, Planner
 from mock_server.core.routing import Candidate, candidates_of, rank, task_of
 from mock_server.core.rules import Facts, RuleBook, Strike
 from mock_server.core.scope import Scope
@@ -52,9 +57,10 @@ class Engine:
         self._scopes: dict[str, Scope] = {}  # in order of last use, oldest first; "" is never forgotten
         self._default = self._new_scope("", now)
         self.queued = RuleBook()  # of every test id
+        self.canned = AnswerBook()  # of every test id; those of the world file are in the scopes
 
     def _new_scope(self, test: str, now: float) -> Scope:
-        return Scope(self.world, self._catalogue, self._planner, Dice(self.seed, test), now)
+        return Scope(test, self.world, self._catalogue, self._planner, Dice(self.seed, test), now)
 
     @property
     def planner(self) -> Planner:
@@ -74,6 +80,7 @@ class Engine:
     def reset(self, test: str | None, now: float) -> None:
         """Forget the state of ``test``, or of everybody when it is None; calls in flight settle in the old state."""
         self.queued.clear(test)
+        self.canned.clear(test)
         if test is None:
             self._scopes.clear()
         if not test:
@@ -124,9 +131,53 @@ class Engine:
         fingerprint = scope.dice.fingerprint(request)
         attempts = request.strategy.max_attempts if request.strategy.allow_fallbacks else 1
         call = Call(demand, attempts, fingerprint, scope.occurrences.count(fingerprint))
-        session = Session(scope, account, grant, call, _healthy_first(scope, ranking, now), now)
+        ranking = _healthy_first(scope, ranking, now)
+        session = Session(scope, account, grant, call, ranking, now)
+        if self.has_answers(scope):
+            given = self._give(scope, session, account, request, ranking[0], now)
+            if given is not None:
+                return given
         first = session.begin(now)
         return first if isinstance(first, Refusal) else session
+
+    def has_answers(self, scope: Scope) -> bool:
+        """Whether canned answers are to be looked for."""
+        return bool(self.canned.rules or scope.answers.rules or self.world.gateway.canned_only)
+
+    def _give(
+        self, scope: Scope, session: Session, account: Account, request: ChatRequest, first: Candidate, now: float
+    ) -> Session | Refusal | None:
+        """A canned answer, if one matches; a refusal where only canned answers count; None: simulate one."""
+        text = next(text_of(m) for m in reversed(request.messages) if type(m) is UserMessage)
+        asked = Asked(text, first.provider, first.model, account.key, scope.test)
+        found = self.canned.find(asked) or scope.answers.find(asked)
+        if found is None:
+            if not self.world.gateway.canned_only:
+                return None
+            session.withdraw(now)
+            why = (self.canned if self.canned.rules else scope.answers).explain(asked)
+            return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: {why}")
+        reply, fault = found.next_reply()
+        if fault is not None and (why_not := check_fits(fault, stream=request.stream)):
+            session.withdraw(now)
+            return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: canned answer: {why_not}")
+        if not session.give(given_attempt(reply, first, now), reply.prompt_tokens, fault, free=False):
+            return Refusal(INSUFFICIENT_BALANCE, INSUFFICIENT_BALANCE.message)
+        return session
+
+    def replay(self, scope: Scope, account: Account, kept: Kept, now: float) -> Session:
+        """An answer that was given and paid for before."""
+        demand = Demand(kept.prompt_tokens, None, "chat", "en")
+        session = Session(scope, account, Grant(0, 0), Call(demand, 1, b"", 0), (), now)
+        reply = Reply(
+            kept.text,
+            completion_tokens=kept.completion_tokens,
+            model=kept.model,
+            provider=kept.provider,
+            finish_reason=kept.finish_reason,
+        )
+        session.give(given_attempt(reply, self._catalogue[0], now), None, None, free=True)
+        return session
 
     def _rank(self, strategy: Strategy, task: Task, needed: int) -> tuple[Candidate, ...] | Refusal:
         """The candidates for a call of ``needed`` tokens, best first, health aside."""
@@ -143,6 +194,14 @@ class Engine:
         if rank(self._catalogue, strategy, task):
             return Refusal(CONTEXT_LENGTH_EXCEEDED, f"{CONTEXT_LENGTH_EXCEEDED.message}: {needed:,} tokens")
         return Refusal(MODEL_UNAVAILABLE, MODEL_UNAVAILABLE.message)
+
+
+def given_attempt(reply: Reply, candidate: Candidate, now: float) -> Attempt:
+    """The timeline of a given answer: all of it when its delay is over."""
+    provider, model = reply.provider or candidate.provider, reply.model or candidate.model
+    named = Candidate(f"{provider}/{model}", provider, model, candidate.settings)
+    at = now + reply.delay_s
+    return Attempt(named, now, None, at, at, passage=passage_of(reply), finish_reason=reply.finish_reason)
 
 
 def count_prompt(request: ChatRequest) -> int:

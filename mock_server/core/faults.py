@@ -7,6 +7,7 @@ edge's scripts play it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, Literal, TypeVar, get_args
 
@@ -81,6 +82,7 @@ FRAMING_MEANINGS: Final[dict[Framing, str]] = {
     "multiline": "the JSON of an event spread over several data: lines",
 }
 DEFAULT_DRIBBLE_S: Final = 5.0
+_PLAIN_NUMBER: Final = re.compile(r"[0-9.eE+-]+")
 
 
 class Fault(Struct, frozen=True):
@@ -103,7 +105,7 @@ class Fault(Struct, frozen=True):
         if self.after:
             parts.append(f"after={self.after}")
         if self.for_s is not None:
-            parts.append(f"for={self.for_s:g}")
+            parts.append(f"for={self.for_s!r}".removesuffix(".0"))
         if self.framing is not None:
             parts.append(f"framing={self.framing}")
         return ";".join(parts)
@@ -192,6 +194,8 @@ def _number(name: str, text: str, least: float, most: float) -> float:
     try:
         number = float(text) if name == "for" else int(text)
     except ValueError:
+        number = -1.0
+    if not _PLAIN_NUMBER.fullmatch(text):  # Python also reads underscores and the digits of other scripts
         number = -1.0
     if not least <= number <= most:
         kind = "a number of seconds" if name == "for" else "a whole number"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
@@ -10,6 +10,18 @@ KEPT_S: Final = 86_400.0
 MAX_KEYS: Final = 10_000
 
 T = TypeVar("T")
+
+
+class Kept(Struct, frozen=True):
+    """A good answer as it was given, to be given again."""
+
+    request_id: str
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    provider: str
+    model: str
+    finish_reason: Literal["stop", "length"]
 
 
 class Conflict(Struct, frozen=True):

@@ -13,6 +13,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from mock_server.contract.lengths import LENGTHS
+from mock_server.core.canned import CannedPassage
 from mock_server.core.dice import Concern, Roll
 from mock_server.core.latency import TTFT_CAP_S, GapTable
 from mock_server.core.routing import Candidate
@@ -48,7 +49,7 @@ class Attempt(Struct, frozen=True, gc=False):
     queue_s: float = 0.0
     pace_s: float = 0.0
     gaps: int = 0
-    passage: Passage | None = None
+    passage: Passage | CannedPassage | None = None
     finish_reason: Literal["stop", "length"] = "stop"
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mock_server.contract.errors import ALL_PROVIDERS_FAILED, Refusal
 from mock_server.contract.messages import MAX_TOKENS, Usage
 from mock_server.core.account import Account, Grant
 from mock_server.core.breaker import Breaker
+from mock_server.core.faults import Fault
 from mock_server.core.provider import Attempt, Demand, SimulatedModel
 from mock_server.core.routing import Candidate
 from mock_server.core.scope import Scope
 from mock_server.core.world import AbandonedCharge
 
-Result = Literal["ok", "error", "timeout", "refused", "rate_limited", "abandoned"]
+Result = Literal["ok", "error", "timeout", "refused", "rate_limited", "abandoned", "struck"]
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -59,6 +61,7 @@ class Session:
 
     __slots__ = (
         "_account",
+        "_breaker",
         "_call",
         "_candidates",
         "_grant",
@@ -67,6 +70,8 @@ class Session:
         "_scope",
         "attempt",
         "charged",
+        "fault",
+        "free",
         "over",
         "started",
         "steps",
@@ -83,7 +88,10 @@ class Session:
         self._call = call
         self._candidates = candidates
         self._next = 0
+        self._breaker: Breaker | None = None  # of the provider being tried; a given answer has none
         self._probe = False
+        self.fault: Fault | None = None
+        self.free = False
         self.started = now
         self.steps: list[Step] = []
         self.over = False
@@ -98,6 +106,7 @@ class Session:
             self._next += 1
             breaker = scope.breakers[candidate.provider]
             if breaker.allows(now):
+                self._breaker = breaker
                 self._probe = breaker.begin(now)
                 self.attempt = attempt = self._plan(scope.models[candidate.name], now)
                 self._account.promise(id(self), attempt.ends_at)
@@ -106,6 +115,32 @@ class Session:
         retry_after = min(cooling) if cooling and not self.steps else None
         self._finish(0, now)
         return Refusal(ALL_PROVIDERS_FAILED, ALL_PROVIDERS_FAILED.message, retry_after)
+
+    def withdraw(self, now: float) -> None:
+        """The call turned out to be a mistake before anything was planned: it costs nothing."""
+        self.over = True
+        self._account.undo(self._grant, now)
+
+    def give(self, attempt: Attempt, prompt_tokens: int | None, fault: Fault | None, *, free: bool) -> bool:
+        """Play a given answer instead of a planned one; False when the balance does not pay for it.
+
+        ``prompt_tokens`` is what usage says of the prompt, where it is given too. ``fault`` strikes the answer. A
+        ``free`` one costs nothing: it has been paid for before.
+        """
+        if prompt_tokens is not None:
+            self._call = replace(self._call, demand=replace(self._call.demand, prompt_tokens=prompt_tokens))
+        passage = attempt.passage
+        assert passage is not None
+        self.attempt, self.fault, self.free = attempt, fault, free
+        short = 0 if free else self._call.demand.prompt_tokens + passage.tokens - self._grant.reserved
+        if short > 0:
+            before = self._grant.reserved
+            self._grant = self._account.extend(self._grant, short)
+            if self._grant.reserved - before < short:
+                self._finish(0, attempt.started)
+                return False
+        self._account.promise(id(self), attempt.ends_at)
+        return True
 
     def _plan(self, model: SimulatedModel, now: float) -> Attempt:
         call, scope = self._call, self._scope
@@ -134,16 +169,17 @@ class Session:
 
     def settle(self, now: float) -> Answer | Attempt | Refusal:
         """The attempt has come to its end: the answer, the next attempt, or the refusal when all have failed."""
-        attempt = self.attempt
-        breaker = self._scope.breakers[attempt.candidate.provider]
+        attempt, breaker = self.attempt, self._breaker
         self._record(attempt.failure or "ok", now)
         if attempt.failure is None:
-            breaker.success(probe=self._probe)
-            if self._scope.ailing:
-                self._note_health(breaker, now)
+            if breaker is not None:
+                breaker.success(probe=self._probe)
+                if self._scope.ailing:
+                    self._note_health(breaker, now)
             answer = self.answer()
-            self._finish(answer.usage.total_tokens, now)
+            self._finish(0 if self.free else answer.usage.total_tokens, now)
             return answer
+        assert breaker is not None  # a given answer does not fail
         if self._account.fate == "normal":  # an account doomed to fail must not spoil the provider for others
             if attempt.failure == "rate_limited":
                 breaker.undecided(probe=self._probe)
@@ -177,7 +213,7 @@ class Session:
         if self.over:
             return
         attempt = self.attempt
-        self._scope.breakers[attempt.candidate.provider].undecided(probe=self._probe)
+        self._leave_undecided()
         self._record("abandoned", now)
         prompt = self._call.demand.prompt_tokens
         generated = attempt.passage.tokens if attempt.passage is not None else 0
@@ -186,13 +222,18 @@ class Session:
             "delivered": prompt + sent_tokens if attempt.failure is None else 0,
             "generated": prompt + generated if attempt.failure is None else 0,
         }
-        self._finish(charges[self._scope.world.gateway.abandoned_charge], now)
+        self._finish(0 if self.free else charges[self._scope.world.gateway.abandoned_charge], now)
 
     def fail(self, now: float) -> None:
-        """The gateway itself failed: refund everything."""
+        """A fault struck the answer: refund everything."""
         if not self.over:
-            self._scope.breakers[self.attempt.candidate.provider].undecided(probe=self._probe)
+            self._leave_undecided()
+            self._record("struck", now)
             self._finish(0, now)
+
+    def _leave_undecided(self) -> None:
+        if self._breaker is not None:
+            self._breaker.undecided(probe=self._probe)
 
     def _record(self, result: Result, now: float) -> None:
         attempt = self.attempt

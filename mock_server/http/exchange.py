@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from mock_server.contract.errors import Refusal
 from mock_server.contract.messages import ENCODER, ChatResponse
 from mock_server.core.account import Account
 from mock_server.core.faults import Fault
+from mock_server.core.idempotency import Kept
 from mock_server.core.rules import Facts
 from mock_server.core.session import NO_ANSWER, Answer, Session, Step
 from mock_server.http.answers import (
@@ -39,7 +41,8 @@ class Exchange(Struct, eq=False):
 
     ``arrived`` is in simulated seconds on ``clock``. ``fault`` is what strikes the answer; ``ask_again`` holds what
     rules about the route need to be asked once it is known who answers. ``ending`` tells, once the exchange is closed,
-    whether the whole answer was handed to a client that was still there.
+    whether the whole answer was handed to a client that was still there. ``keep`` takes the answer
+    for an idempotency key.
     """
 
     context: Context
@@ -54,6 +57,7 @@ class Exchange(Struct, eq=False):
     code: str = ""
     fault: Fault | None = None
     ask_again: Facts | None = None
+    keep: Callable[[Kept | None], None] | None = None
     ending: Literal["complete", "abandoned", "fault"] = "abandoned"
     _status: int = 0
     _timing: Timing = NO_TIMING
@@ -155,6 +159,22 @@ class Exchange(Struct, eq=False):
             headers += quota_headers(quota, scale, context.unix_now())
         return headers
 
+    def _kept(self) -> Kept | None:
+        """The good answer an idempotency key is to give again; None when there is none."""
+        session, answer = self.session, self._answer
+        if session is None or not session.steps or session.steps[-1].result != "ok":
+            return None
+        usage = answer.usage
+        return Kept(
+            self.request_id,
+            answer.text,
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            answer.provider,
+            answer.model,
+            answer.finish_reason,
+        )
+
     def close(self) -> None:
         """Leave an entry in the journal; a session still open is given up on behalf of a client that left."""
         session, answer, timing, account = self.session, self._answer, self._timing, self.account
@@ -165,6 +185,8 @@ class Exchange(Struct, eq=False):
             if not session.over:
                 session.abandon(now)
             charged, steps = session.charged, tuple(session.steps)
+        if self.keep is not None:
+            self.keep(self._kept())
         self.context.journal.record(
             Entry(
                 self.request_id,

@@ -7,15 +7,19 @@ stream goes on as plain ASGI, without Starlette's request and response objects, 
 from __future__ import annotations
 
 from asyncio import get_running_loop
+from functools import partial
+from hashlib import blake2b
 from time import monotonic
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
 from mock_server.contract.endpoints import LLM_AUTO
-from mock_server.contract.errors import METHOD_NOT_ALLOWED, Refusal
+from mock_server.contract.errors import IDEMPOTENCY_CONFLICT, INVALID_REQUEST, METHOD_NOT_ALLOWED, Refusal
+from mock_server.contract.messages import ChatRequest
 from mock_server.contract.reading import read_request
 from mock_server.core.account import Account
+from mock_server.core.idempotency import Conflict
 from mock_server.core.scope import Scope as State
 from mock_server.core.session import Session
 from mock_server.http.answers import Headers, Reply, forced_refusal
@@ -25,6 +29,7 @@ from mock_server.http.player import Player
 from mock_server.http.protocol import BEGUN, WIRE, Begun, Wire
 from mock_server.http.request import WRONG_TYPE, Head, read_body, read_directives, read_test_id
 
+MAX_IDEMPOTENCY_KEY: Final = 255
 _WRONG_METHOD: Final = Refusal(METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED.message, allow=LLM_AUTO.method)
 
 
@@ -125,24 +130,60 @@ class Gateway:
         exchange.stream = request.stream
         if head.test and isinstance(test := read_test_id(head.test), Refusal):
             return test
-        if head.prefer or head.fault or query:
-            directives = read_directives(head, query, stream=request.stream)
-            if isinstance(directives, Refusal):
-                return directives
-            if directives.force is not None:
-                exchange.applied = directives.applied
-                return forced_refusal(directives.force, exchange.clock.scale)
-            exchange.fault = directives.fault
-        if exchange.fault is None and engine.has_rules(state):
-            facts = engine.facts(state, account.key, exchange.test, request)
-            strike = engine.strike(state, facts, routed=False)
-            if strike is None:
-                exchange.ask_again = facts
-            elif strike.code is not None:
-                return forced_refusal(strike.code, exchange.clock.scale)
-            else:
-                exchange.fault = strike.fault
+        if head.prefer or head.fault or query or engine.has_rules(state):
+            refusal = self._direct(exchange, state, account, head, query, request)
+            if refusal is not None:
+                return refusal
+        if head.idempotency and engine.world.gateway.idempotency:
+            known = self._recall(exchange, state, account, head.idempotency, body)
+            if known is not None:
+                return known
         session = engine.start(state, account, request, exchange.arrived)
         if isinstance(session, Session):
             exchange.session = session
+            exchange.fault = exchange.fault or session.fault
+        return session
+
+    def _direct(
+        self, exchange: Exchange, state: State, account: Account, head: Head, query: bytes, request: ChatRequest
+    ) -> Refusal | None:
+        """What is to strike the call, by precedence: its own directive, a queued rule, a rule of the world."""
+        engine, scale = self._context.engine, exchange.clock.scale
+        directives = read_directives(head, query, stream=request.stream)
+        if isinstance(directives, Refusal):
+            return directives
+        if directives.force is not None:
+            exchange.applied = directives.applied
+            return forced_refusal(directives.force, scale)
+        if directives.fault is not None:
+            exchange.fault = directives.fault
+            return None
+        facts = engine.facts(state, account.key, exchange.test, request)
+        strike = engine.strike(state, facts, routed=False)
+        if strike is None:
+            exchange.ask_again = facts
+        elif strike.code is not None:
+            return forced_refusal(strike.code, scale)
+        else:
+            exchange.fault = strike.fault
+        return None
+
+    def _recall(
+        self, exchange: Exchange, state: State, account: Account, key: bytes, body: bytes
+    ) -> Session | Refusal | None:
+        """What the idempotency key calls for: the answer it got before, a refusal, or None for a new call."""
+        if len(key) > MAX_IDEMPOTENCY_KEY:
+            why = f"Idempotency-Key must have at most {MAX_IDEMPOTENCY_KEY} characters"
+            return Refusal(INVALID_REQUEST, f"{INVALID_REQUEST.message}: {why}")
+        name = (account.key, key.decode("latin-1"))
+        digest = blake2b(body, digest_size=16).digest()
+        known = state.idempotency.begin(name, digest, exchange.arrived)
+        if isinstance(known, Conflict):
+            kind = IDEMPOTENCY_CONFLICT
+            return Refusal(kind, f"{kind.message}: {known.reason}")
+        if known is None:
+            exchange.keep = partial(state.idempotency.finish, name)
+            return None
+        exchange.request_id = known.answer.request_id
+        session = exchange.session = self._context.engine.replay(state, account, known.answer, exchange.arrived)
         return session
