@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from reports.measured import Measured
-from reports.stats import Floats, rank
+from reports.stats import Floats, least_samples, rank, tail
 from reports.values import WorkerHealth
 
 HOT_PERCENT = 90.0
@@ -37,9 +37,10 @@ def _worker(name: str, rows: pd.DataFrame, begin: float, sent: int) -> WorkerHea
         cpu_mean=float(cpu.mean()) if len(cpu) else None,
         cpu_max=float(cpu.max()) if len(cpu) else None,
         hot_s=longest_hot(cpu, span[measure]),
-        lag_p99_ms=float(lag[rank(len(lag), 0.99) - 1]) if len(lag) else None,
+        lag_p99_ms=float(lag[rank(len(lag), 0.99) - 1]) if len(lag) >= least_samples(0.99) else None,
         lag_max_ms=float(lag[-1]) if len(lag) else None,
         sent=sent,
+        lag_tail_ms=tail(lag),
     )
 
 

@@ -40,6 +40,7 @@ _LATENCIES: Final[dict[Family, tuple[str, str]]] = {
     "tpot": ("Time per output token", "(end - first byte) / (completion tokens - 1); ok streams"),
 }
 _WORDS: Final = {"p50": "p50", "p95": "p95", "p99": "p99", "p999": "p99.9"}
+_UNEXPECTED: Final = "tries that were neither ok nor refused with the code provoked on purpose"
 _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 
 
@@ -186,6 +187,21 @@ def _outcome_metrics() -> list[Metric]:
     ]
 
 
+def _status_metrics() -> list[Metric]:
+    return [
+        Metric(
+            f"count_{status}",
+            f"Status {status}",
+            "count",
+            "lower",
+            f"tries answered with status {status}",
+            partial(_status_count, status),
+            _never,
+        )
+        for status in (500, 502)
+    ]
+
+
 def _residual_metrics() -> list[Metric]:
     return [
         Metric(
@@ -203,94 +219,74 @@ def _residual_metrics() -> list[Metric]:
     ]
 
 
-def _table() -> dict[str, Metric]:
-    rows = [
+_OUTCOME_RATES: Final = (
+    Metric(
+        "error_rate",
+        "Error rate",
+        "share",
+        "lower",
+        "share of tries whose outcome is not ok",
+        _error_rate,
+        _enough_rate,
+    ),
+    Metric(
+        "unexpected_rate",
+        "Unexpected outcomes",
+        "share",
+        "lower",
+        f"share of {_UNEXPECTED}",
+        _unexpected_rate,
+        _enough_rate,
+    ),
+    Metric("unexpected_count", "Unexpected outcomes", "count", "lower", _UNEXPECTED, _unexpected_count, _never),
+    Metric(
+        "call_failure_rate",
+        "Failed calls",
+        "share",
+        "lower",
+        "share of calls whose last try is not ok",
+        _call_failure_rate,
+        _enough_rate,
+    ),
+)
+_PER_SECOND: Final = (
+    Metric(
+        "offered_rate_per_s",
+        "Offered rate",
+        "per_s",
+        "higher",
+        "tries planned in the measure phase / its length",
+        _offered_rate,
+        _never,
+    ),
+    Metric(
+        "achieved_rate_per_s",
+        "Achieved rate",
+        "per_s",
+        "higher",
+        "tries planned in the measure phase that were answered (ok or refused) / its length",
+        _achieved_rate,
+        _never,
+    ),
+    Metric(
+        "goodput_per_s",
+        "Goodput",
+        "per_s",
+        "higher",
+        "ok tries that kept the loosest upper limit of every latency family the gates name / length",
+        _goodput,
+        _enough_goodput,
+    ),
+)
+
+METRICS: Final[dict[str, Metric]] = {
+    metric.name: metric
+    for metric in (
         *_latency_metrics(),
-        Metric(
-            "error_rate",
-            "Error rate",
-            "share",
-            "lower",
-            "share of tries whose outcome is not ok",
-            _error_rate,
-            _enough_rate,
-        ),
-        Metric(
-            "unexpected_rate",
-            "Unexpected outcomes",
-            "share",
-            "lower",
-            "share of tries that were neither ok nor refused with the code provoked on purpose",
-            _unexpected_rate,
-            _enough_rate,
-        ),
-        Metric(
-            "unexpected_count",
-            "Unexpected outcomes",
-            "count",
-            "lower",
-            "tries that were neither ok nor refused with the code provoked on purpose",
-            _unexpected_count,
-            _never,
-        ),
-        Metric(
-            "call_failure_rate",
-            "Failed calls",
-            "share",
-            "lower",
-            "share of calls whose last try is not ok",
-            _call_failure_rate,
-            _enough_rate,
-        ),
+        *_OUTCOME_RATES,
         *_outcome_metrics(),
-        Metric(
-            "count_500",
-            "Status 500",
-            "count",
-            "lower",
-            "tries answered with status 500",
-            partial(_status_count, 500),
-            _never,
-        ),
-        Metric(
-            "count_502",
-            "Status 502",
-            "count",
-            "lower",
-            "tries answered with status 502",
-            partial(_status_count, 502),
-            _never,
-        ),
-        Metric(
-            "offered_rate_per_s",
-            "Offered rate",
-            "per_s",
-            "higher",
-            "tries planned in the measure phase / its length",
-            _offered_rate,
-            _never,
-        ),
-        Metric(
-            "achieved_rate_per_s",
-            "Achieved rate",
-            "per_s",
-            "higher",
-            "tries planned in the measure phase that were answered (ok or refused) / its length",
-            _achieved_rate,
-            _never,
-        ),
-        Metric(
-            "goodput_per_s",
-            "Goodput",
-            "per_s",
-            "higher",
-            "ok tries that kept the loosest upper limit of every latency family the gates name / length",
-            _goodput,
-            _enough_goodput,
-        ),
+        *_status_metrics(),
+        *_PER_SECOND,
         *_residual_metrics(),
-    ]
-    return {row.name: row for row in rows}
-
-
-METRICS: Final = _table()
+    )
+}

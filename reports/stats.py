@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr
 
-from reports.values import Estimate
+from reports.values import Estimate, Tail
 
 Floats = npt.NDArray[np.float64]
 
@@ -154,6 +154,26 @@ def percentile_index(observed: Observed, p: float) -> int | None:
         return rank(observed.n, p) - 1
     reached = observed.event & (observed.surviving <= 1 - p + 1e-9)
     return int(np.argmax(reached)) if reached.any() else None
+
+
+_TAILS: Final = {"p99": 0.99, "p95": 0.95, "median": 0.5}
+
+
+def tail(values: Floats) -> Tail | None:
+    """Return p99 where n samples can tell it (from 368), else p95 (from 72), else the median; None of no samples.
+
+    `low` is the lower end of its 95 % interval, or below 6 samples, where none exists, the median itself. NaN
+    values are left out.
+    """
+    found = observe(values)
+    if not found.n:
+        return None
+    word = next((word for word, p in _TAILS.items() if found.n >= least_samples(p)), "median")
+    p = _TAILS[word]
+    value = float(found.time[rank(found.n, p) - 1])
+    ranks = interval_ranks(found.n, p)
+    low = value if ranks is None else float(found.time[ranks[0] - 1])
+    return Tail(percentile=word, n=found.n, value=value, low=low)
 
 
 def share_within(observed: Observed, limit: float) -> float:

@@ -140,6 +140,15 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
 
 
+class Tail(msgspec.Struct, frozen=True, kw_only=True):
+    """The furthest percentile, p99, p95 or median, that n samples can tell, and the lower end of its interval."""
+
+    percentile: str
+    n: int
+    value: float
+    low: float
+
+
 class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
     """One generator process during the measure phase."""
 
@@ -151,6 +160,7 @@ class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
     lag_p99_ms: float | None
     lag_max_ms: float | None
     sent: int
+    lag_tail_ms: Tail | None = None
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Draws the curves of a summary. Nothing is computed here beyond placing what is given."""
+"""Which plots a report has, and what is said below each."""
 
 from __future__ import annotations
 
@@ -6,20 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from matplotlib.path import Path
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from reports.format import number, tick
-from reports.render.axes import canvas, columns, drawable, legend, ms_axis, panel, shade, short
-from reports.render.svg import GRID, INK, MUTED, SERIES, inline, style
-from reports.values import Curve, Heat, Histogram, Summary
-
-_SIDE_BY_SIDE: Final = 27
-_BLUE, _ORANGE, _GREEN, _PURPLE, _PINK, _GREY = SERIES
-_DASHES: Final = ("-", (0, (5, 1.6)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), "-", (0, (3, 1)))
-_LEVELS: Final = (0.12, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
+from reports.render import figures
+from reports.render.svg import inline, style
+from reports.values import Summary
 
 
 @dataclass(frozen=True)
@@ -32,225 +23,76 @@ class Plot:
     svg: str
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """A plot to draw; `there` says whether the summary has what it shows."""
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[Summary], Figure]
+    there: Callable[[Summary], bool]
+
+
+_KINDS: Final = (
+    _Kind(
+        "load",
+        "Offered and achieved load",
+        "Offered and answered rate should lie on each other; in-flight that keeps climbing means the "
+        "gateway falls behind. Grey is the warm-up, hatching an incident of the world.",
+        figures.load,
+        lambda summary: bool(summary.curves.series.start_s),
+    ),
+    _Kind(
+        "time",
+        "Latency over time",
+        "Scheduled latency of ok requests by the moment they were planned: the line is the median, "
+        "the band reaches up to the 95th percentile of each bin.",
+        figures.time,
+        lambda summary: any(value is not None for value in summary.curves.series.p50_ms),
+    ),
+    _Kind(
+        "tail",
+        "Scheduled against service latency",
+        "Each step to the right is a rarer request. Where the lines part, requests waited "
+        "before they could be sent. The far right rests on few samples.",
+        figures.tail,
+        lambda summary: any(len(curve.ms) > 1 for curve in summary.curves.percentiles),
+    ),
+    _Kind(
+        "routes",
+        "Latency by route",
+        "The share of ok requests answered within a time, for the busiest routes. Further left is faster; "
+        "a long flat shoulder is a heavy tail.",
+        figures.routes,
+        lambda summary: bool(summary.curves.routes),
+    ),
+    _Kind(
+        "heat",
+        "Where requests fell",
+        "Every ok request by the moment it was planned and its scheduled latency; darker holds more. "
+        "Stripes are pauses, two bands are two kinds of request.",
+        figures.heat,
+        lambda summary: summary.curves.heat is not None,
+    ),
+    _Kind(
+        "residuals",
+        "Measured minus planned latency",
+        "The mock said how long each answer was to take; what lies right of zero was added by the network, "
+        "the mock and the generator. It is this run's own accuracy.",
+        figures.residuals,
+        lambda summary: summary.curves.residuals is not None,
+    ),
+)
+
+
 def plots(summary: Summary) -> tuple[Plot, ...]:
-    """Draw every plot of a report."""
-    curves = summary.curves
-    drawn = [
-        _plot(
-            "load",
-            "Offered and achieved load",
-            _load,
-            summary,
-            bool(curves.series.start_s),
-            "Offered and answered rate should lie on each other; in-flight that keeps climbing means the "
-            "gateway falls behind. Grey is the warm-up, hatching an incident of the world.",
-        ),
-        _plot(
-            "time",
-            "Latency over time",
-            _time,
-            summary,
-            any(v is not None for v in curves.series.p50_ms),
-            "Scheduled latency of ok requests by the moment they were planned: the line is the median, "
-            "the band reaches up to the 95th percentile of each bin.",
-        ),
-        _plot(
-            "tail",
-            "Scheduled against service latency",
-            _tail,
-            summary,
-            any(len(curve.ms) > 1 for curve in curves.percentiles),
-            "Each step to the right is a rarer request. Where the lines part, requests waited "
-            "before they could be sent. The far right rests on few samples.",
-        ),
-        _plot(
-            "routes",
-            "Latency by route",
-            _routes,
-            summary,
-            bool(curves.routes),
-            "The share of ok requests answered within a time, for the busiest routes. Further left is faster; "
-            "a long flat shoulder is a heavy tail.",
-        ),
-        _plot(
-            "heat",
-            "Where requests fell",
-            _heat,
-            summary,
-            curves.heat is not None,
-            "Every ok request by the moment it was planned and its scheduled latency; darker holds more. "
-            "Stripes are pauses, two bands are two kinds of request.",
-        ),
-    ]
-    if summary.residuals:
-        drawn.append(
-            _plot(
-                "residuals",
-                "Measured minus planned latency",
-                _residuals,
-                summary,
-                curves.residuals is not None,
-                "The mock said how long each answer was to take; what lies right of zero was added by the network, "
-                "the mock and the generator. It is this run's own accuracy.",
-            )
-        )
-    return tuple(drawn)
+    """Draw every plot of a report; residuals only against the mock."""
+    return tuple(_plot(kind, summary) for kind in _KINDS if kind.name != "residuals" or summary.residuals)
 
 
-def _plot(
-    name: str, title: str, draw: Callable[[Summary], Figure], summary: Summary, there: bool, caption: str
-) -> Plot:
-    if not there:
-        return Plot(name, title, "There was no data to draw.", "")
-    with style(name):
-        return Plot(name, title, caption, inline(draw(summary), f"plot-{name}"))
-
-
-def _load(summary: Summary) -> Figure:
-    series = summary.curves.series
-    figure = canvas(3.8)
-    grid = figure.add_gridspec(2, 1, height_ratios=(1.5, 1))
-    rates = figure.add_subplot(grid[0])
-    flight = figure.add_subplot(grid[1], sharex=rates)
-    edges = [*series.start_s, series.start_s[-1] + series.bin_s]
-    shade(rates, summary, named=True)
-    shade(flight, summary, named=False)
-    rates.stairs(series.offered, edges, color=_GREY, lw=1.3, label="offered", baseline=None)
-    rates.stairs(series.answered, edges, color=_BLUE, lw=1.8, label="answered", baseline=None)
-    rates.stairs(series.failed, edges, color=_ORANGE, fill=True, alpha=0.8, label="failed")
-    flight.stairs(series.in_flight, edges, color=_GREEN, lw=1.6, baseline=None)
-    for axes in (rates, flight):
-        axes.patch.set_visible(False)
-        axes.set_xlim(0, edges[-1])
-        axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_locator(MaxNLocator(4))
-    rates.tick_params(labelbottom=False)
-    rates.set_ylabel("requests per second")
-    flight.set_ylabel("in flight")
-    flight.set_xlabel("seconds since the run's start")
-    legend(figure, rates, 5)
-    return figure
-
-
-def _time(summary: Summary) -> Figure:
-    series = summary.curves.series
-    figure = canvas()
-    axes = panel(figure)
-    points = [
-        (start + series.bin_s / 2, middle, high)
-        for start, middle, high in zip(series.start_s, series.p50_ms, series.p95_ms, strict=True)
-        if middle is not None and high is not None
-    ]
-    at = [point[0] for point in points]
-    middle, high = (drawable(point[i] for point in points) for i in (1, 2))
-    shade(axes, summary, named=True)
-    axes.fill_between(at, middle, high, color=_BLUE, alpha=0.2, lw=0, label="p50 to p95")
-    axes.plot(at, high, color=_BLUE, lw=0.9, ls=_DASHES[1])
-    axes.plot(at, middle, color=_BLUE, lw=1.9, label="p50", marker="o" if len(at) < 3 else "")
-    axes.set_yscale("log")
-    ms_axis(axes.yaxis, [*middle, *high])
-    axes.set_xlim(0, at[-1] + series.bin_s / 2)
-    axes.set_xlabel("seconds since the run's start")
-    axes.set_ylabel("scheduled latency")
-    legend(figure, axes)
-    return figure
-
-
-def _tail(summary: Summary) -> Figure:
-    figure = canvas()
-    axes = panel(figure)
-    looks = {"scheduled": (_ORANGE, _DASHES[0], 2.6), "service": (_BLUE, _DASHES[1], 1.7)}
-    values: list[float] = []
-    for curve in summary.curves.percentiles:
-        colour, dash, width = looks[curve.name]
-        beyond = [1 / (1 - share) for share in curve.share]
-        axes.plot(
-            beyond, drawable(curve.ms), color=colour, ls=dash, lw=width, label=f"{curve.name} (n={number(curve.n)})"
-        )
-        values += drawable(curve.ms)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    marks = {1: "0 %", 2: "50 %", 10: "90 %", 100: "99 %", 1000: "99.9 %", 1e4: "99.99 %", 1e5: "99.999 %"}
-    most = max(curve.n for curve in summary.curves.percentiles)
-    shown = {at: text for at, text in marks.items() if at <= max(10, most)}
-    axes.xaxis.set_major_locator(FixedLocator(list(shown)))
-    axes.xaxis.set_major_formatter(FixedFormatter(list(shown.values())))
-    axes.xaxis.set_minor_locator(NullLocator())
-    ms_axis(axes.yaxis, values)
-    axes.set_xlabel("percentile")
-    axes.set_ylabel("latency")
-    legend(figure, axes)
-    return figure
-
-
-def _routes(summary: Summary) -> Figure:
-    figure = canvas(3.8)
-    axes = panel(figure)
-    found: tuple[Curve, ...] = summary.curves.routes
-    for curve, colour, dash in zip(found, SERIES, _DASHES, strict=False):
-        axes.step(
-            drawable(curve.ms),
-            [share * 100 for share in curve.share],
-            where="post",
-            color=colour,
-            ls=dash,
-            label=f"{short(curve.name)} (n={number(curve.n)})",
-        )
-    axes.set_xscale("log")
-    ms_axis(axes.xaxis, drawable(value for curve in found for value in curve.ms))
-    axes.set_ylim(0, 101)
-    axes.set_xlabel("service latency")
-    axes.set_ylabel("share of ok requests, %")
-    wide = any(columns(curve.name) > _SIDE_BY_SIDE for curve in found)
-    legend(figure, axes, 1 if wide else 2)
-    return figure
-
-
-def _heat(summary: Summary) -> Figure:
-    heat = summary.curves.heat
-    figure = canvas()
-    axes = panel(figure)
-    if heat is not None:
-        most = max(max(row) for row in heat.counts)
-        for level, alpha in enumerate(_LEVELS):
-            cells = _cells(heat, level / len(_LEVELS) * most, (level + 1) / len(_LEVELS) * most)
-            if cells:
-                path = Path.make_compound_path(*cells)
-                axes.add_collection(
-                    PathCollection([path], facecolors=[_BLUE], alpha=alpha, linewidths=0), autolim=False
-                )
-        axes.set_xlim(heat.time_s[0], heat.time_s[-1])
-        axes.set_yscale("log")
-        axes.set_ylim(heat.ms[0], heat.ms[-1])
-        ms_axis(axes.yaxis, [heat.ms[0], heat.ms[-1]])
-        axes.set_title(f"darkest: {number(most)} requests in one cell", fontsize=9.5, color=MUTED, loc="left")
-    axes.set_xlabel("seconds since the run's start")
-    axes.set_ylabel("scheduled latency")
-    return figure
-
-
-def _cells(heat: Heat, over: float, most: float) -> list[Path]:
-    return [
-        Path([(left, low), (right, low), (right, high), (left, high), (left, low)], closed=True)
-        for low, high, row in zip(heat.ms, heat.ms[1:], heat.counts, strict=False)
-        for left, right, count in zip(heat.time_s, heat.time_s[1:], row, strict=False)
-        if over < count <= most
-    ]
-
-
-def _residuals(summary: Summary) -> Figure:
-    found: Histogram | None = summary.curves.residuals
-    figure = canvas()
-    axes = panel(figure)
-    if found is not None:
-        axes.stairs(found.counts, found.edges, fill=True, color=_BLUE, alpha=0.75)
-        axes.axvline(0, color=INK, lw=1, ls=_DASHES[1])
-        outside = found.below + found.beyond
-        axes.set_title(f"{number(outside)} more lie outside this range", fontsize=9.5, color=MUTED, loc="left")
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _at: tick(value)))
-    axes.set_xlabel("measured - planned service latency")
-    axes.set_ylabel("requests")
-    axes.grid(visible=False, axis="x")
-    axes.spines["bottom"].set_color(GRID)
-    return figure
+def _plot(kind: _Kind, summary: Summary) -> Plot:
+    if not kind.there(summary):
+        return Plot(kind.name, kind.title, "There was no data to draw.", "")
+    with style(kind.name):
+        return Plot(kind.name, kind.title, kind.caption, inline(kind.draw(summary), f"plot-{kind.name}"))

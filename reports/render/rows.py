@@ -17,7 +17,7 @@ from reports.format import (
     percent,
 )
 from reports.render.text import MARKS
-from reports.values import Estimate, GroupRow, Result, Spread, Summary
+from reports.values import Estimate, GroupRow, Result, Spread, Summary, Tail
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,10 @@ def _narrow(seen: Estimate) -> Cell:
 
 def _ms(value: float | None) -> Cell:
     return Cell("n/a" if value is None else duration(value))
+
+
+def _tail(seen: Tail | None) -> Cell:
+    return Cell("n/a") if seen is None else Cell(duration(seen.value), seen.percentile)
 
 
 def gates(summary: Summary) -> Table:
@@ -166,12 +170,12 @@ def health(summary: Summary) -> Table:
             Cell("n/a" if row.cpu_mean is None else percent(row.cpu_mean)),
             Cell("n/a" if row.cpu_max is None else percent(row.cpu_max)),
             Cell(f"{row.hot_s:.1f} s"),
-            _ms(row.lag_p99_ms),
+            _tail(row.lag_tail_ms),
             _ms(row.lag_max_ms),
         )
         for row in summary.health
     )
-    heads = ("Worker", "Sent", "Readings", "CPU mean", "CPU max", "Above 90 %", "Hub lag p99", "Hub lag max")
+    heads = ("Worker", "Sent", "Readings", "CPU mean", "CPU max", "Above 90 %", "Hub lag", "Hub lag max")
     return Table(heads, rows)
 
 

@@ -25,6 +25,7 @@ ORDER = (
     "summary",
     "render.svg",
     "render.axes",
+    "render.figures",
     "render.plots",
     "render.text",
     "render.rows",
