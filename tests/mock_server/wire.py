@@ -208,3 +208,19 @@ def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
+
+
+def data_of(body: bytes) -> list[str]:
+    """The data of every finished event of ``body``, whatever its framing, as the WHATWG specification reads it.
+
+    https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation, without event types.
+    """
+    found, data = [], list[str]()
+    for line in re.split("\r\n|\r|\n", body.decode().removeprefix("\ufeff"))[:-1]:
+        name, _, value = line.partition(":")
+        if not line:
+            found += ["\n".join(data)] if data else []
+            data = []
+        elif name == "data":
+            data.append(value.removeprefix(" "))
+    return found
