@@ -138,6 +138,9 @@ def _check_names(world: World, name: str) -> None:
         if incident.every is not None and incident.lasts is None:
             msg = f"{name}: incidents[{index}].every needs a `for`: how long each one lasts"
             raise WorldError(msg)
+        if incident.ramp and incident.lasts is None:
+            msg = f"{name}: incidents[{index}].ramp needs a `for`: when the recovery begins"
+            raise WorldError(msg)
 
 
 def _check_rules(world: World, name: str) -> None:

@@ -48,6 +48,18 @@ class Account:
         self.in_flight: dict[int, float] = {}  # session -> planned end
         self._limits = None if plan == _UNLIMITED else Limits(plan, now)
 
+    def change_plan(self, name: str, plan: Plan, now: float) -> None:
+        """Go by another plan, with full quotas."""
+        self.plan = name
+        self._limits = None if plan == _UNLIMITED else Limits(plan, now)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the books agree: all charges came off the balance, and nothing is reserved for nobody."""
+        ledger = self.ledger
+        paid = ledger.balance is None or ledger.opening is None or ledger.opening - ledger.charged == ledger.balance
+        return paid and ledger.reserved >= 0 and (bool(self.in_flight) or ledger.reserved == 0)
+
     def admit(self, prompt_tokens: int, answer_tokens: int, now: float) -> Grant | Refusal:
         """Take a request of the quota and reserve the tokens, or refuse; a 429 takes nothing, a 402 the request."""
         needed = prompt_tokens + answer_tokens

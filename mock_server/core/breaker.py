@@ -41,6 +41,15 @@ class Breaker:
         """Seconds until it may allow an attempt; 0 when it is not open."""
         return 0.0 if self._open_until is None else max(0.0, self._open_until - now)
 
+    def trip(self, now: float) -> None:
+        """Open it for a cooldown, whatever came before."""
+        self._probing = False
+        self._open_until = now + self._settings.cooldown_s
+
+    def mend(self) -> None:
+        """Close it, and forget the failures."""
+        self.success(probe=True)
+
     def begin(self, now: float) -> bool:
         """An attempt starts; True when it is the probe of the half-open state."""
         if self._open_until is None or now < self._open_until or self._probing:

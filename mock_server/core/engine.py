@@ -7,6 +7,7 @@ ids remembered is bounded, the least recently used is forgotten.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from msgspec import UNSET
@@ -31,8 +32,8 @@ from mock_server.core.latency import GapTable
 from mock_server.core.provider import Attempt, Demand, Planner
 from mock_server.core.routing import Candidate, candidates_of, rank, task_of
 from mock_server.core.rules import Facts, RuleBook, Strike
-from mock_server.core.scope import Scope
-from mock_server.core.session import Call, Session
+from mock_server.core.scope import Rankings, Scope
+from mock_server.core.session import NOBODY_ILL, Call, Session
 from mock_server.core.text import Corpus, Language
 from mock_server.core.world import Task, World
 
@@ -53,14 +54,28 @@ class Engine:
         self._catalogue = candidates_of(world.models)
         self._windows = sorted({c.settings.window for c in self._catalogue})
         self._planner = Planner(world, Corpus(seed), GapTable(seed))
-        self._rankings: dict[tuple[Strategy, Task, int], tuple[Candidate, ...]] = {}
+        self._rankings: Rankings = {}
         self._scopes: dict[str, Scope] = {}  # in order of last use, oldest first; "" is never forgotten
         self._default = self._new_scope("", now)
         self.queued = RuleBook()  # of every test id
         self.canned = AnswerBook()  # of every test id; those of the world file are in the scopes
 
     def _new_scope(self, test: str, now: float) -> Scope:
-        return Scope(test, self.world, self._catalogue, self._planner, Dice(self.seed, test), now)
+        dice = Dice(self.seed, test)
+        return Scope(test, self.world, self._catalogue, self._rankings, self._planner, dice, now)
+
+    def scopes(self) -> Iterator[Scope]:
+        """Everybody's state, then that of each test id remembered."""
+        yield self._default
+        yield from self._scopes.values()
+
+    def restore_models(self, scope: Scope, names: Collection[str]) -> None:
+        """Give models of a scope the world's settings again."""
+        for candidate in self._catalogue:
+            if candidate.name in names:
+                scope.change_model(candidate)
+        if scope.catalogue == self._catalogue:
+            scope.rankings = self._rankings
 
     @property
     def planner(self) -> Planner:
@@ -81,12 +96,11 @@ class Engine:
         """Forget the state of ``test``, or of everybody when it is None; calls in flight settle in the old state."""
         self.queued.clear(test)
         self.canned.clear(test)
-        if test is None:
-            self._scopes.clear()
+        for scope in [scope for scope in self.scopes() if test in (None, scope.test)]:
+            scope.retired = True
+            self._scopes.pop(scope.test, None)
         if not test:
             self._default = self._new_scope("", now)
-        else:
-            self._scopes.pop(test, None)
 
     def has_rules(self, scope: Scope) -> bool:
         """Whether there are rules to ask at all."""
@@ -102,10 +116,9 @@ class Engine:
         return Facts(key, test, request.stream, has_text, fingerprint, scope.asked.count(fingerprint))
 
     def strike(self, scope: Scope, facts: Facts, *, routed: bool) -> Strike | None:
-        """What strikes a call: queued rules come before the world's."""
-        return self.queued.choose(facts, scope.dice, routed=routed) or scope.rules.choose(
-            facts, scope.dice, routed=routed
-        )
+        """What strikes a call: queued rules come before the world's. What was queued after a reset waits for others."""
+        queued = None if scope.retired else self.queued.choose(facts, scope.dice, routed=routed)
+        return queued or scope.rules.choose(facts, scope.dice, routed=routed)
 
     def authenticate(self, scope: Scope, key: str, now: float) -> Account | Refusal:
         """The account of ``key``; unknown and revoked keys are refused alike."""
@@ -123,16 +136,19 @@ class Engine:
             account.refund(grant, now)
             return BROKEN
         task = task_of(request)
-        ranking = self._rank(request.strategy, task, prompt_tokens + (max_tokens or 1))
+        ranking = self._rank(scope, request.strategy, task, prompt_tokens + (max_tokens or 1))
         if isinstance(ranking, Refusal):
             account.undo(grant, now)
             return ranking
         demand = Demand(prompt_tokens, max_tokens, task, language_of(request))
         fingerprint = scope.dice.fingerprint(request)
         attempts = request.strategy.max_attempts if request.strategy.allow_fallbacks else 1
-        call = Call(demand, attempts, fingerprint, scope.occurrences.count(fingerprint))
-        ranking = _healthy_first(scope, ranking, now)
+        call = Call(demand, attempts, fingerprint, scope.occurrences.count(fingerprint), request.strategy)
+        ill = _ill(scope, ranking, now) if scope.ailing or scope.incidents else NOBODY_ILL
+        if ill:
+            ranking = tuple(sorted(ranking, key=lambda candidate: candidate.name in ill))
         session = Session(scope, account, grant, call, ranking, now)
+        session.ill = ill
         if self.has_answers(scope):
             given = self._give(scope, session, account, request, ranking[0], now)
             if given is not None:
@@ -150,7 +166,7 @@ class Engine:
         """A canned answer, if one matches; a refusal where only canned answers count; None: simulate one."""
         text = next(text_of(m) for m in reversed(request.messages) if type(m) is UserMessage)
         asked = Asked(text, first.provider, first.model, account.key, scope.test)
-        found = self.canned.find(asked) or scope.answers.find(asked)
+        found = (None if scope.retired else self.canned.find(asked)) or scope.answers.find(asked)
         if found is None:
             if not self.world.gateway.canned_only:
                 return None
@@ -179,19 +195,19 @@ class Engine:
         session.give(given_attempt(reply, self._catalogue[0], now), None, None, free=True)
         return session
 
-    def _rank(self, strategy: Strategy, task: Task, needed: int) -> tuple[Candidate, ...] | Refusal:
+    def _rank(self, scope: Scope, strategy: Strategy, task: Task, needed: int) -> tuple[Candidate, ...] | Refusal:
         """The candidates for a call of ``needed`` tokens, best first, health aside."""
         too_small = bisect_left(self._windows, needed)
         key = (strategy, task, too_small)
-        ranking = self._rankings.get(key)
+        ranking = scope.rankings.get(key)
         if ranking is None:
-            if len(self._rankings) >= _MAX_RANKINGS:
-                self._rankings.clear()
-            ranking = rank((c for c in self._catalogue if c.settings.window >= needed), strategy, task)
-            self._rankings[key] = ranking
+            if len(scope.rankings) >= _MAX_RANKINGS:
+                scope.rankings.clear()
+            ranking = rank((c for c in scope.catalogue if c.settings.window >= needed), strategy, task)
+            scope.rankings[key] = ranking
         if ranking:
             return ranking
-        if rank(self._catalogue, strategy, task):
+        if rank(scope.catalogue, strategy, task):
             return Refusal(CONTEXT_LENGTH_EXCEEDED, f"{CONTEXT_LENGTH_EXCEEDED.message}: {needed:,} tokens")
         return Refusal(MODEL_UNAVAILABLE, MODEL_UNAVAILABLE.message)
 
@@ -222,12 +238,10 @@ def language_of(request: ChatRequest) -> Language:
     return "zh" if chinese > words else "en"
 
 
-def _healthy_first(scope: Scope, ranking: tuple[Candidate, ...], now: float) -> tuple[Candidate, ...]:
-    if not scope.ailing and not scope.world.incidents:
-        return ranking
-
-    def is_bad(candidate: Candidate) -> bool:
-        breaker = scope.breakers[candidate.provider]
-        return not breaker.allows(now) or scope.models[candidate.name].known_bad(now)
-
-    return tuple(sorted(ranking, key=is_bad))
+def _ill(scope: Scope, ranking: tuple[Candidate, ...], now: float) -> frozenset[str]:
+    """The candidates that are known to be failing: to be tried last."""
+    return frozenset(
+        candidate.name
+        for candidate in ranking
+        if not scope.breakers[candidate.provider].allows(now) or scope.models[candidate.name].known_bad(now)
+    )

@@ -10,12 +10,18 @@ from __future__ import annotations
 class Ledger:
     """Balance and reservations in tokens; ``balance=None`` is unlimited. Mutable, owned by one account."""
 
-    __slots__ = ("balance", "charged", "reserved")
+    __slots__ = ("balance", "charged", "opening", "reserved")
 
     def __init__(self, balance: int | None) -> None:
         self.balance = balance
+        self.opening = balance  # what the balance would be had nothing been charged
         self.reserved = 0
         self.charged = 0
+
+    def adjust(self, balance: int | None) -> None:
+        """Set the balance; None is unlimited. Reservations stay."""
+        self.balance = balance
+        self.opening = None if balance is None else balance + self.charged
 
     @property
     def available(self) -> int | None:

@@ -62,24 +62,41 @@ class Demand(Struct, frozen=True, gc=False):
     language: Language
 
 
+class Trouble(Struct, frozen=True, gc=False):
+    """What an incident does to an attempt: the share that fails, whether by a limit, and the factor on latency."""
+
+    limited: bool
+    rate: float
+    slow: float
+
+
 class SimulatedModel:
-    """One model under load. Mutable: the planned ends of the requests it serves, and when each replica can prefill."""
+    """One model under load.
+
+    Mutable: its settings and incidents, which the control plane may change; the planned ends of the requests it
+    serves; and when each replica can prefill.
+    """
 
     __slots__ = ("_begun", "_ends", "_incidents", "_prefill_free", "candidate")
 
     def __init__(self, candidate: Candidate, incidents: tuple[Incident, ...], now: float) -> None:
         self.candidate = candidate
-        self._incidents = tuple(i for i in incidents if i.concerns(candidate.provider, candidate.model))
+        self.meet(incidents)
         self._begun = now  # incidents count from here
         self._ends: list[float] = []
         self._prefill_free = [now] * candidate.settings.replicas
         heapify(self._prefill_free)
 
-    def incident(self, now: float) -> Incident | None:
-        """The first incident going on at ``now``."""
+    def meet(self, incidents: tuple[Incident, ...]) -> None:
+        """From now on, of these incidents the ones about this model happen to it."""
+        self._incidents = tuple(i for i in incidents if i.concerns(self.candidate.provider, self.candidate.model))
+
+    def trouble(self, now: float) -> Trouble | None:
+        """What the first incident acting at ``now`` does."""
         for incident in self._incidents:
-            if incident.active(now - self._begun):
-                return incident
+            if strength := incident.strength(now - self._begun):
+                slow = 1 + (incident.slow - 1) * strength
+                return Trouble(incident.kind == "rate_limited", incident.rate * strength, slow)
         return None
 
     def known_bad(self, now: float) -> bool:
@@ -115,11 +132,11 @@ class Planner:
 
     def plan(self, model: SimulatedModel, demand: Demand, limit: int, roll: Roll, now: float) -> Attempt:
         """One attempt at ``now``: a failure if the dice say so, else an answer of at most ``limit`` tokens."""
-        incident = model.incident(now)
-        failure = self._failure(model.candidate, incident, roll)
+        trouble = model.trouble(now)
+        failure = self._failure(model.candidate, trouble, roll)
         if failure is not None:
             return self.plan_failure(model.candidate, failure, now)
-        return self._plan_answer(model, demand, limit, incident, roll, now)
+        return self._plan_answer(model, demand, limit, trouble, roll, now)
 
     def plan_failure(self, candidate: Candidate, failure: FailureKind, now: float) -> Attempt:
         """An attempt that fails in the given way."""
@@ -132,10 +149,10 @@ class Planner:
         ends_at = now + after * self._world.latency_scale
         return Attempt(candidate, now, failure, ends_at, ends_at)
 
-    def _failure(self, candidate: Candidate, incident: Incident | None, roll: Roll) -> FailureKind | None:
+    def _failure(self, candidate: Candidate, trouble: Trouble | None, roll: Roll) -> FailureKind | None:
         fate = roll.uniform(Concern.FATE)
-        if incident is not None and fate < incident.rate:
-            return "rate_limited" if incident.kind == "rate_limited" else self._kind(roll)
+        if trouble is not None and fate < trouble.rate:
+            return "rate_limited" if trouble.limited else self._kind(roll)
         scale, settings = self._world.failure_scale, candidate.settings
         errors = settings.error_rate * scale
         if fate < errors:
@@ -150,7 +167,7 @@ class Planner:
         return self._mix[-1][0]
 
     def _plan_answer(
-        self, model: SimulatedModel, demand: Demand, limit: int, incident: Incident | None, roll: Roll, now: float
+        self, model: SimulatedModel, demand: Demand, limit: int, trouble: Trouble | None, roll: Roll, now: float
     ) -> Attempt:
         settings, scale = model.candidate.settings, self._world.latency_scale
         wanted = _wanted_tokens(demand.task, roll)
@@ -163,7 +180,7 @@ class Planner:
         reason: Literal["stop", "length"] = "length" if wanted > limit else "stop"
         if scale == 0:
             return Attempt(model.candidate, now, None, now, now, passage=passage, finish_reason=reason)
-        slow = scale * (incident.slow if incident is not None else 1.0)
+        slow = scale * (trouble.slow if trouble is not None else 1.0)
         queue_s, crowding = model.queue(demand.prompt_tokens, now)
         first = settings.ttft.draw_s(roll) + settings.prefill_ms_per_token / 1000 * demand.prompt_tokens
         wait = min(queue_s + first * slow, TTFT_CAP_S * max(1.0, scale))

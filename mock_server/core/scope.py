@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Final
 
+from mock_server.contract.messages import Strategy
 from mock_server.core.account import Account
 from mock_server.core.breaker import Breaker
 from mock_server.core.canned import AnswerBook
@@ -12,7 +14,10 @@ from mock_server.core.idempotency import IdempotencyKeys, Kept
 from mock_server.core.provider import Planner, SimulatedModel
 from mock_server.core.routing import Candidate
 from mock_server.core.rules import RuleBook
-from mock_server.core.world import World
+from mock_server.core.world import Incident, Task, World
+
+Rankings = dict[tuple[Strategy, Task, int], tuple[Candidate, ...]]
+MAX_INCIDENTS: Final = 100
 
 
 class Scope:
@@ -23,22 +28,43 @@ class Scope:
         "ailing",
         "answers",
         "asked",
+        "begun",
         "breakers",
+        "catalogue",
         "dice",
         "idempotency",
+        "incidents",
         "models",
         "occurrences",
         "planner",
+        "rankings",
+        "retired",
         "rules",
+        "started",
         "test",
+        "used",
         "world",
     )
 
     def __init__(
-        self, test: str, world: World, catalogue: Iterable[Candidate], planner: Planner, dice: Dice, now: float
+        self,
+        test: str,
+        world: World,
+        catalogue: tuple[Candidate, ...],
+        rankings: Rankings,
+        planner: Planner,
+        dice: Dice,
+        now: float,
     ) -> None:
         self.test = test
         self.world = world
+        self.begun = now
+        self.retired = False  # a reset has put another in its place: what goes on in it is nobody's business
+        self.used = 0  # tokens charged, as the journal was told: to be checked against the ledgers
+        self.catalogue = catalogue
+        self.rankings = rankings  # shared by all scopes that have the world's models as they are
+        self.incidents = world.incidents
+        self.started: dict[int, Incident] = {}  # incidents that are not the world's
         self.planner = planner
         self.dice = dice
         self.occurrences = Occurrences()
@@ -50,6 +76,37 @@ class Scope:
         self.breakers = {m.candidate.provider: Breaker(world.breaker) for m in self.models.values()}
         self.ailing: set[str] = set()  # providers whose breaker is not closed
         self._accounts: dict[str, Account] = {}  # made when first asked for
+
+    def accounts(self) -> Iterator[Account]:
+        """The accounts that were ever asked for."""
+        return iter(self._accounts.values())
+
+    def change_model(self, changed: Candidate) -> None:
+        """Give a model other settings, here only."""
+        self.catalogue = tuple(changed if c.name == changed.name else c for c in self.catalogue)
+        self.rankings = {}
+        self.models[changed.name].candidate = changed
+
+    def start_incident(self, incident: Incident, now: float) -> int:
+        """Let an incident begin now; its number. Raises ValueError when there are too many."""
+        self.started = {n: old for n, old in self.started.items() if not old.over(now - self.begun)}
+        if len(self.started) >= MAX_INCIDENTS:
+            msg = f"there are {MAX_INCIDENTS} incidents already; end some first"
+            raise ValueError(msg)
+        number = max(self.started, default=0) + 1
+        self.started[number] = incident
+        self._meet()
+        return number
+
+    def end_incident(self, number: int) -> None:
+        """End an incident that was started."""
+        del self.started[number]
+        self._meet()
+
+    def _meet(self) -> None:
+        self.incidents = (*self.started.values(), *self.world.incidents)
+        for model in self.models.values():
+            model.meet(self.incidents)
 
     def account(self, key: str, now: float) -> Account | None:
         """The account of ``key``, or None where there is no such key."""

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mock_server.contract.errors import ALL_PROVIDERS_FAILED, Refusal
-from mock_server.contract.messages import MAX_TOKENS, Usage
+from mock_server.contract.messages import MAX_TOKENS, Strategy, Usage
 from mock_server.core.account import Account, Grant
 from mock_server.core.breaker import Breaker
 from mock_server.core.faults import Fault
@@ -50,6 +50,18 @@ class Call(Struct, frozen=True, gc=False):
     max_attempts: int
     fingerprint: bytes
     occurrence: int
+    strategy: Strategy = Strategy()
+
+
+class Route(Struct, frozen=True, gc=False):
+    """How a call was routed: the candidates, best first, and which of them were known to be failing then."""
+
+    call: Call
+    candidates: tuple[Candidate, ...]
+    ill: frozenset[str]
+
+
+NOBODY_ILL: Final = frozenset[str]()
 
 
 class Session:
@@ -72,6 +84,7 @@ class Session:
         "charged",
         "fault",
         "free",
+        "ill",
         "over",
         "started",
         "steps",
@@ -90,12 +103,18 @@ class Session:
         self._next = 0
         self._breaker: Breaker | None = None  # of the provider being tried; a given answer has none
         self._probe = False
+        self.ill = NOBODY_ILL
         self.fault: Fault | None = None
         self.free = False
         self.started = now
         self.steps: list[Step] = []
         self.over = False
         self.charged = 0
+
+    @property
+    def route(self) -> Route:
+        """How it was routed."""
+        return Route(self._call, self._candidates, self.ill)
 
     def begin(self, now: float) -> Attempt | Refusal:
         """Plan the next attempt, or refuse when no candidate is left."""

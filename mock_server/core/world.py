@@ -100,15 +100,26 @@ class Incident(Struct, frozen=True, forbid_unknown_fields=True):
         bool,
         Meta(description="whether the gateway knows, and ranks the models last, before it meets a failure"),
     ] = False
+    ramp: Annotated[NonNegative, Meta(description="seconds after its end over which its effect fades to nothing")] = 0.0
 
     def active(self, now: float) -> bool:
         """Whether it goes on at ``now``."""
+        return self.strength(now) == 1.0
+
+    def strength(self, now: float) -> float:
+        """How strongly it acts at ``now``: 1 while it goes on, then less and less until its ramp is over, else 0."""
         if now < self.at:
-            return False
+            return 0.0
         since = now - self.at
         if self.every is not None:
             since %= self.every
-        return self.lasts is None or since < self.lasts
+        if self.lasts is None or since < self.lasts:
+            return 1.0
+        return max(0.0, 1 - (since - self.lasts) / self.ramp) if self.ramp else 0.0
+
+    def over(self, now: float) -> bool:
+        """Whether it will never act again."""
+        return self.every is None and self.lasts is not None and now >= self.at + self.lasts + self.ramp
 
     def concerns(self, provider: str, model: str) -> bool:
         """Whether it is about this model."""

@@ -15,6 +15,7 @@ from mock_server.core.account import Account
 from mock_server.core.faults import Fault
 from mock_server.core.idempotency import Kept
 from mock_server.core.rules import Facts
+from mock_server.core.scope import Scope
 from mock_server.core.session import NO_ANSWER, Answer, Session, Step
 from mock_server.http.answers import (
     EVENTS_TYPE,
@@ -49,11 +50,13 @@ class Exchange(Struct, eq=False):
     clock: SimClock
     arrived: float
     request_id: str
+    state: Scope | None = None
     account: Account | None = None
     session: Session | None = None
     test: str = ""
     stream: bool = False
     applied: str = ""
+    forced: str = ""
     code: str = ""
     fault: Fault | None = None
     ask_again: Facts | None = None
@@ -94,17 +97,22 @@ class Exchange(Struct, eq=False):
         """It is known who answers: let the rules about that strike, with a refusal or a fault."""
         facts, self.ask_again = self.ask_again, None
         assert facts is not None
+        assert self.state is not None
         candidate = session.attempt.candidate
         routed = replace(facts, provider=candidate.provider, model=candidate.model)
-        engine = self.context.engine
-        strike = engine.strike(engine.scope(self.test, now), routed, routed=True)
+        strike = self.context.engine.strike(self.state, routed, routed=True)
         if strike is None:
             return None
         self.fault = strike.fault
         if strike.code is None:
             return None
         session.fail(now)
-        return forced_refusal(strike.code, self.clock.scale)
+        return self.force(strike.code)
+
+    def force(self, status: int) -> Refusal:
+        """The error of a forced ``status``."""
+        self.forced = f"code={status}"
+        return forced_refusal(status, self.clock.scale)
 
     def refusal(self, refusal: Refusal) -> Reply:
         """The error envelope."""
@@ -180,13 +188,17 @@ class Exchange(Struct, eq=False):
         session, answer, timing, account = self.session, self._answer, self._timing, self.account
         usage, clock = answer.usage, self.clock
         now = clock.now()
-        charged, steps = 0, _NO_STEPS
+        charged, steps, route = 0, _NO_STEPS, None
         if session is not None:
             if not session.over:
                 session.abandon(now)
-            charged, steps = session.charged, tuple(session.steps)
+            charged, steps, route = session.charged, tuple(session.steps), session.route
         if self.keep is not None:
             self.keep(self._kept())
+        if (state := self.state) is not None:
+            state.used += charged
+            if state.retired:  # a reset came between: nobody is to hear of this call
+                return
         self.context.journal.record(
             Entry(
                 self.request_id,
@@ -206,7 +218,9 @@ class Exchange(Struct, eq=False):
                 timing.overhead_ms,
                 (now - self.arrived) * clock.scale * 1e3,
                 self.ending,
-                "" if self.fault is None else self.fault.text(),
+                self.forced if self.fault is None else self.fault.text(),
                 steps,
-            )
+            ),
+            "" if account is None else account.key,
+            route,
         )

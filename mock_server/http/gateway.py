@@ -22,7 +22,7 @@ from mock_server.core.account import Account
 from mock_server.core.idempotency import Conflict
 from mock_server.core.scope import Scope as State
 from mock_server.core.session import Session
-from mock_server.http.answers import Headers, Reply, forced_refusal
+from mock_server.http.answers import Headers, Reply
 from mock_server.http.context import Context
 from mock_server.http.exchange import Exchange
 from mock_server.http.player import Player
@@ -110,7 +110,7 @@ class Gateway:
             exchange.test = test
             exchange.go_by(self._context.clock_of(test))
         engine, now = self._context.engine, exchange.arrived
-        state = engine.scope(exchange.test, now)
+        exchange.state = state = engine.scope(exchange.test, now)
         account = engine.authenticate(state, head.api_key(), now)
         if isinstance(account, Refusal):
             return account
@@ -148,13 +148,13 @@ class Gateway:
         self, exchange: Exchange, state: State, account: Account, head: Head, query: bytes, request: ChatRequest
     ) -> Refusal | None:
         """What is to strike the call, by precedence: its own directive, a queued rule, a rule of the world."""
-        engine, scale = self._context.engine, exchange.clock.scale
+        engine = self._context.engine
         directives = read_directives(head, query, stream=request.stream)
         if isinstance(directives, Refusal):
             return directives
         if directives.force is not None:
             exchange.applied = directives.applied
-            return forced_refusal(directives.force, scale)
+            return exchange.force(directives.force)
         if directives.fault is not None:
             exchange.fault = directives.fault
             return None
@@ -163,7 +163,7 @@ class Gateway:
         if strike is None:
             exchange.ask_again = facts
         elif strike.code is not None:
-            return forced_refusal(strike.code, scale)
+            return exchange.force(strike.code)
         else:
             exchange.fault = strike.fault
         return None

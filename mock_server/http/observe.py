@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
-from mock_server.core.session import Step
+from mock_server.core.session import Route, Step
 
 RING_SIZE: Final = 10_000
 
@@ -37,6 +37,14 @@ class Entry(Struct, frozen=True, gc=False):
     attempts: tuple[Step, ...]
 
 
+class Record(Struct, frozen=True, gc=False):
+    """An entry, and what of the request is not for showing: the whole key, and the objects it was routed by."""
+
+    entry: Entry
+    key: str
+    route: Route | None
+
+
 class Totals(Struct, frozen=True):
     """Counters since the start or the last reset."""
 
@@ -52,16 +60,18 @@ class Totals(Struct, frozen=True):
     dropped_from_ring: int
 
 
-class _Counts:
-    """Mutable sums over all requests."""
+class Counts:
+    """Sums over all requests. Mutable: everything, by adding entries."""
 
     def __init__(self) -> None:
         self.statuses: Counter[tuple[int, str]] = Counter()
         self.models: Counter[tuple[str, str]] = Counter()
         self.endings: Counter[str] = Counter()
-        self.prompt = self.completion = self.charged = 0
+        self.faults: Counter[tuple[str, str]] = Counter()  # by kind and ending
+        self.prompt = self.completion = self.charged = self.dropped = 0
 
     def add(self, entry: Entry) -> None:
+        """Count a request."""
         self.statuses[entry.status, entry.code] += 1
         self.endings[entry.ending] += 1
         self.charged += entry.charged
@@ -69,41 +79,61 @@ class _Counts:
             self.models[entry.provider, entry.model] += 1
             self.prompt += entry.prompt_tokens
             self.completion += entry.completion_tokens
+        if entry.fault:
+            self.faults[entry.fault.partition(";")[0].partition("=")[0], entry.ending] += 1
+
+
+class Watcher(Protocol):
+    """Someone who wants to hear of finished requests."""
+
+    def seen(self, record: Record) -> None:
+        """A request has finished."""
+
+    def recount(self) -> None:
+        """The journal has forgotten some."""
 
 
 class Journal:
-    """Mutable: the ring, the counters and the number of requests in flight."""
+    """Mutable: the ring, the counters, who watches, and the number of requests in flight."""
 
     def __init__(self) -> None:
-        self._ring: deque[Entry] = deque(maxlen=RING_SIZE)
-        self._counts = _Counts()
+        self._ring: deque[Record] = deque(maxlen=RING_SIZE)
+        self.counts = Counts()
+        self.watchers: set[Watcher] = set()
         self.in_flight = 0
 
-    def record(self, entry: Entry) -> None:
+    def record(self, entry: Entry, key: str, route: Route | None) -> None:
         """Remember a finished request."""
-        self._ring.append(entry)
-        self._counts.add(entry)
+        ring = self._ring
+        if len(ring) == RING_SIZE:
+            self.counts.dropped += 1
+        ring.append(Record(entry, key, route))
+        self.counts.add(entry)
+        if self.watchers:
+            for watcher in tuple(self.watchers):
+                watcher.seen(ring[-1])
 
-    def entries(self) -> Iterator[Entry]:
-        """The remembered entries, the newest first."""
+    def records(self) -> Iterator[Record]:
+        """What is remembered, the newest first."""
         return reversed(self._ring)
 
-    def find(self, request_id: str) -> Entry | None:
-        """The entry of a request, if it is still remembered."""
-        return next((entry for entry in self.entries() if entry.request_id == request_id), None)
+    def find(self, request_id: str) -> Record | None:
+        """The latest request of this id, if it is still remembered."""
+        return next((record for record in self.records() if record.entry.request_id == request_id), None)
 
     def clear(self, test: str | None) -> None:
         """Forget everything, or the entries of one test id; counters are cleared only with everything."""
-        kept = [] if test is None else [entry for entry in self._ring if entry.test != test]
+        kept = [] if test is None else [record for record in self._ring if record.entry.test != test]
         self._ring.clear()
         self._ring.extend(kept)
         if test is None:
-            self._counts = _Counts()
+            self.counts = Counts()
+        for watcher in tuple(self.watchers):
+            watcher.recount()
 
     def totals(self) -> Totals:
         """The counters as they are now."""
-        counts = self._counts
-        requests = counts.statuses.total()
+        counts = self.counts
         by_status: Counter[str] = Counter()
         by_code: Counter[str] = Counter()
         for (status, code), count in counts.statuses.items():
@@ -111,7 +141,7 @@ class Journal:
             if code:
                 by_code[code] += count
         return Totals(
-            requests=requests,
+            requests=counts.statuses.total(),
             by_status=dict(by_status),
             by_code=dict(by_code),
             by_model={f"{provider}/{model}": count for (provider, model), count in counts.models.items()},
@@ -120,5 +150,5 @@ class Journal:
             charged_tokens=counts.charged,
             abandoned=counts.endings["abandoned"],
             in_flight=self.in_flight,
-            dropped_from_ring=max(0, requests - len(self._ring)),
+            dropped_from_ring=counts.dropped,
         )

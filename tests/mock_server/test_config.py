@@ -204,7 +204,7 @@ BROKEN = [
     ),
     (
         MINIMAL + "[[incidents]]\nkind = 'outage'\nlasts = 5",
-        "incidents[0].lasts: unknown key: allowed are kind, match, at, for, every, rate, slow, announced",
+        "incidents[0].lasts: unknown key: allowed are kind, match, at, for, every, rate, slow, announced, ramp",
     ),
     (
         MINIMAL + "[[incidents]]\nkind = 'outage'\nmatch = 'z'",
