@@ -14,6 +14,7 @@ from reports.problem import Unusable
 from reports.render import html, json, junit, markdown, text
 from reports.sample import JUNIT_XML, MANIFEST, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD
 from reports.summary import summarise
+from reports.values import Summary
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,7 @@ class Built:
 
 def build(run_dir: Path, gates_file: Path | None = None) -> Built:
     """Write the reports of a run; raise Unusable where that cannot be done, having written nothing."""
-    gates = known_gates(load_gates(gates_file), str(gates_file)) if gates_file else None
-    run = load_run(run_dir)
-    if gates is None:
-        gates = known_gates(run.manifest.gates, str(run_dir / MANIFEST))
-    summary = summarise(run, gates)
+    summary = judged(run_dir, gates_file)
     files = {
         SUMMARY_JSON: json.render(summary),
         SUMMARY_MD: markdown.render(summary),
@@ -40,6 +37,15 @@ def build(run_dir: Path, gates_file: Path | None = None) -> Built:
     for name, content in files.items():
         write(run_dir / name, content)
     return Built(text.render(summary, run_dir / REPORT_HTML), summary.verdict.exit_code)
+
+
+def judged(run_dir: Path, gates_file: Path | None = None) -> Summary:
+    """Judge a run by the gates of a file, else by its own; raise Unusable where it cannot be measured."""
+    gates = known_gates(load_gates(gates_file), str(gates_file)) if gates_file else None
+    run = load_run(run_dir)
+    if gates is None:
+        gates = known_gates(run.manifest.gates, str(run_dir / MANIFEST))
+    return summarise(run, gates)
 
 
 def write(path: Path, content: str) -> None:

@@ -87,6 +87,6 @@ def shade(axes: Axes, summary: Summary, *, named: bool) -> None:
             edgecolor=SERIES[4],
             hatch="///",
             lw=0,
-            alpha=0.45,
+            alpha=0.7,
             label=label,
         )

@@ -8,7 +8,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.format import estimate_text, interval_text, number
+from reports.format import number
 from reports.metrics import METRICS
 from reports.render import rows
 from reports.render.plots import plots
@@ -61,10 +61,10 @@ def render(summary: Summary) -> str:
 
 
 def _key(summary: Summary, name: str) -> _Key:
-    seen = summary.metrics[name]
-    interval = interval_text(seen)
-    small = f"{interval} · n={number(seen.n)}" if interval else f"n={number(seen.n)}"
-    return _Key(METRICS[name].label, estimate_text(seen), small)
+    value = rows.narrow(summary.metrics[name])
+    n = f"n={number(summary.metrics[name].n)}"
+    small = value.small if value.small.startswith("(n=") else " · ".join(filter(None, (value.small, n)))
+    return _Key(METRICS[name].label, value.text, small)
 
 
 def _sections(summary: Summary) -> list[_Section]:

@@ -45,8 +45,8 @@ def _estimate(seen: Estimate) -> Cell:
     return Cell(estimate_text(seen), interval_text(seen))
 
 
-def _narrow(seen: Estimate) -> Cell:
-    """Put the reason why a number is missing below it, as the interval would be."""
+def narrow(seen: Estimate) -> Cell:
+    """Return an estimate; the reason why a number is missing stands below it, as the interval would."""
     if seen.known or not seen.n:
         return _estimate(seen)
     return Cell("n/a", estimate_text(seen).removeprefix("n/a "))
@@ -133,7 +133,7 @@ def groups(found: tuple[GroupRow, ...], name: str, *, expectations: bool = False
             Cell(row.name),
             Cell(number(row.tries)),
             *((Cell(number(row.as_expected)),) if expectations else ()),
-            *map(_narrow, (row.ok_rate, row.p50, row.p95, row.p99, row.ttft_p50, row.tpot_p50)),
+            *map(narrow, (row.ok_rate, row.p50, row.p95, row.p99, row.ttft_p50, row.tpot_p50)),
         )
         for row in found
     )
