@@ -21,7 +21,7 @@ from mock_server.http.context import Context
 from mock_server.http.control import Control, refused
 from mock_server.http.documentation import documentation
 from mock_server.http.gateway import Gateway
-from mock_server.http.protocol import Begun
+from mock_server.http.protocol import Begun, MockProtocol
 
 
 class MockApp(Starlette):
@@ -30,6 +30,7 @@ class MockApp(Starlette):
     def __init__(
         self, engine: Engine, clock: SimClock, unix_now: Callable[[], float], *, world_name: str, version: str
     ) -> None:
+        self.turn: list[MockProtocol] = []
         self._context = Context(engine, clock, unix_now)
         self._gateway = Gateway(self._context)
         self._openapi = openapi_json(version)

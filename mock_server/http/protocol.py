@@ -1,7 +1,9 @@
 """uvicorn's HTTP protocol, with what ASGI hides: when a request arrived, when its client left, and the transport.
 
 A request that arrives whole, in one read, is first offered to the application's ``at_once``, and what that answers is
-written there and then: no task, no cycle, no event. Whatever else comes goes uvicorn's way.
+written in the same turn of the event loop: no task, no cycle, no event. The requests of a turn are answered one after
+the other when all have been read, as code that alternates with system calls runs a good deal slower. Whatever else
+comes goes uvicorn's way.
 """
 
 from __future__ import annotations
@@ -39,7 +41,12 @@ class Begun(NamedTuple):
 
 @runtime_checkable
 class Prompt(Protocol):
-    """An application that can answer a call of the API's one endpoint without waiting."""
+    """An application that can answer a call of the API's one endpoint without waiting.
+
+    ``turn`` holds the connections whose requests were read in this turn of the event loop and are to be answered.
+    """
+
+    turn: list[MockProtocol]
 
     def at_once(self, arrived: float, headers: Headers, body: bytes) -> Reply | Begun:
         """The answer; or, when it is not due, what the scope of the request shall hold under `BEGUN`."""
@@ -170,16 +177,25 @@ def _message(reply: Reply, default_headers: Headers, *, keep_alive: bool) -> byt
     return b"".join(parts)
 
 
+def _end_turn(turn: list[MockProtocol]) -> None:
+    connections = turn[:]
+    turn.clear()
+    for connection in connections:
+        connection.end_of_turn()
+
+
 class MockProtocol(HttpToolsProtocol):
     """Answers at once what it can, and puts a :class:`Wire` into the scope of every other request.
 
-    Mutable: the requests under way, and of one that may be answered at once the body so far (else None).
+    Mutable: the requests under way; of one that may be answered at once the body so far (else None), and whether it
+    is complete and waits for the end of the turn.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._wires: list[Wire] = []  # one, or more where the client pipelines
         self._held: list[bytes] | None = None
+        self._complete = False
         self._arrived = 0.0
         prompt = isinstance(self.app, Prompt) and not self.access_log and self.limit_concurrency is None
         self._prompt: Prompt | None = self.app if prompt else None
@@ -187,11 +203,17 @@ class MockProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Bytes have come: a request that they leave incomplete goes uvicorn's way."""
         super().data_received(data)
-        if self._held is not None:
+        if self._held is not None and not self._complete:
             self._let_go()
 
+    def send_400_response(self, msg: str) -> None:
+        """What has come is not HTTP; what came before it is answered first."""
+        self.end_of_turn()
+        super().send_400_response(msg)
+
     def on_message_begin(self) -> None:
-        """A request begins; its scope is made when it goes uvicorn's way."""
+        """A request begins, after the answer to what came before; its scope is made when it goes uvicorn's way."""
+        self.end_of_turn()
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -218,7 +240,21 @@ class MockProtocol(HttpToolsProtocol):
         elif self.transport.is_closing():
             self._held = None  # what is pipelined behind a "Connection: close" is not answered
         else:
-            self._answer()
+            assert self._prompt is not None
+            self._complete = True
+            turn = self._prompt.turn
+            if not turn:
+                self.loop.call_soon(_end_turn, turn)
+            turn.append(self)
+
+    def end_of_turn(self) -> None:
+        """Answer the request that is complete, if there is one and its client is still there."""
+        if self._complete:
+            self._complete = False
+            if self.transport.is_closing():
+                self._held = None
+            else:
+                self._answer()
 
     def _may_hold(self) -> bool:
         """Whether this request may be answered as soon as it is complete."""
@@ -273,6 +309,7 @@ class MockProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left, or was sent away."""
+        self._held, self._complete = None, False
         super().connection_lost(exc)
         for wire in self._wires:
             wire.leave()
