@@ -228,14 +228,7 @@ class Player:
             if not await self._passes("before_first_token", session):
                 return
         elif fault.kind == "dribble":
-            await self._start(reply.status, [*reply.headers, length_line(reply.body)])
-            for write, after_s in dribbled(reply.body, fault.for_s):
-                await self._write([write])
-                if not await self._sleep_until(exchange.clock.now() + after_s):
-                    return
-            session.settle(attempt.ends_at)
-            await self._send({"type": "http.response.body", "body": b""})
-            self._sent()
+            await self._dribble(session, reply)
             return
         elif fault.spoils_whole:
             await self._send_spoiled(session, reply)
@@ -246,6 +239,18 @@ class Player:
             self._sent()
         else:
             await self._reply(reply)
+
+    async def _dribble(self, session: Session, reply: Reply) -> None:
+        clock = self._exchange.clock
+        await self._start(reply.status, [*reply.headers, length_line(reply.body)])
+        begun = clock.now()
+        for after_s, piece in dribbled(reply.body, self._fault.for_s):
+            if not await self._sleep_until(begun + after_s):
+                return
+            await self._write([piece])
+        session.settle(session.attempt.ends_at)
+        await self._send({"type": "http.response.body", "body": b""})
+        self._sent()
 
     async def _send_spoiled(self, session: Session, reply: Reply) -> None:
         session.fail(self._exchange.clock.now())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -36,9 +35,9 @@ def spoil(kind: Kind, reply: Reply) -> Spoiled:
     return Spoiled([*headers, length_line(body)], body)
 
 
-def dribbled(body: bytes, over_s: float | None) -> Iterator[tuple[bytes, float]]:
-    """Small pieces of ``body``, each with the simulated seconds to wait after it."""
-    size = max(1, -(-len(body) // DRIBBLES))
-    pause = (DEFAULT_DRIBBLE_S if over_s is None else over_s) / DRIBBLES
-    for start in range(0, len(body), size):
-        yield body[start : start + size], pause
+def dribbled(body: bytes, over_s: float | None) -> list[tuple[float, bytes]]:
+    """Small pieces of ``body``, each with the simulated seconds after which it leaves: the first at once."""
+    size = -(-len(body) // DRIBBLES)
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    pause = (DEFAULT_DRIBBLE_S if over_s is None else over_s) / max(1, len(pieces) - 1)
+    return [(number * pause, piece) for number, piece in enumerate(pieces)]
