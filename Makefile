@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help docs demo test lint format bench lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -27,6 +27,11 @@ format: ## apply formatting and safe fixes
 	@.ci/setup dev
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
+
+docs: ## make the parts of the documentation anew that derive from the code
+	@.ci/setup dev
+	$(PY) docs/generate.py
+	$(PY) -m mock_server.http.documentation > docs/api.html
 
 bench: ## measure the mock's throughput, latency accuracy, start-up and memory (minutes; wants a quiet machine)
 	@.ci/setup all

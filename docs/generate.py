@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from mock_server.contract.accounts import PLANS, TEST_KEYS
+from mock_server.core.faults import FRAMING_MEANINGS, STAGE_MEANINGS, STAGES, TABLE
 from mock_server.core.world import World
 from mock_server.schema import settings_of
 
@@ -54,7 +56,29 @@ def _plans() -> str:
     return _table(("plan", "requests/min", "requests/day", "tokens/min", "in flight at once"), rows)
 
 
-PARTS: Final = {"settings": _settings, "keys": _keys, "plans": _plans}
+def _faults() -> str:
+    def places(stages: tuple[str, ...]) -> str:
+        return "all stages" if stages == STAGES else ", ".join(stages) or "never"
+
+    rows = [
+        (f"`{kind};for=S`" if row.takes_for else f"`{kind}`", row.meaning, places(row.plain), places(row.stream))
+        for kind, row in TABLE.items()
+    ]
+    return _table(("kind", "what happens", "on a plain answer", "on a stream"), rows)
+
+
+def _meanings(what: str, meanings: Iterable[tuple[str, str]]) -> str:
+    return _table((what, "meaning"), ((f"`{name}`", meaning) for name, meaning in meanings))
+
+
+PARTS: Final = {
+    "faults": _faults,
+    "stages": partial(_meanings, "stage", STAGE_MEANINGS.items()),
+    "framings": partial(_meanings, "framing", FRAMING_MEANINGS.items()),
+    "settings": _settings,
+    "keys": _keys,
+    "plans": _plans,
+}
 
 
 def main() -> None:
