@@ -7,7 +7,7 @@ fails when a page is stale.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -71,7 +71,7 @@ def _meanings(what: str, meanings: Iterable[tuple[str, str]]) -> str:
     return _table((what, "meaning"), ((f"`{name}`", meaning) for name, meaning in meanings))
 
 
-PARTS: Final = {
+PARTS: Final[dict[str, Callable[[], str]]] = {
     "faults": _faults,
     "stages": partial(_meanings, "stage", STAGE_MEANINGS.items()),
     "framings": partial(_meanings, "framing", FRAMING_MEANINGS.items()),
