@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +200,108 @@ def load_test(tmp_path: Path) -> Iterator[Callable[..., LoadTest]]:
     for one in started:
         with one.process:
             one.process.kill()
+
+
+class PlainLocust(LoadTest):
+    """One plain ``locust`` command on our locustfile, in a process group of its own."""
+
+    def __init__(self, *words: str, cwd: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "locust", "-f", str(ROOT / "scenarios" / "locustfile.py"), *words],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "LOAD_TEST_API_KEY": "sk-plain-locust-5678"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def end(self) -> None:
+        """Kill it with its workers if it still runs."""
+        with self.process:
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def locust(tmp_path: Path) -> Iterator[Callable[..., PlainLocust]]:
+    started: list[PlainLocust] = []
+
+    def start(*words: str) -> PlainLocust:
+        started.append(PlainLocust(*words, cwd=tmp_path))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.end()
+
+
+KEY = "sk-test-secret-1234"
+_LOAD = ("run", "steady", "--api-key", KEY)
+_SHORT = ("--duration", "1s", "--warmup", "500ms", "--drain", "1s")
+_TO_THE_END = ("--warmup", "0", "--drain", "1s")
+_HEADLESS = ("--headless", "--only-summary")
+_WIRE_FAULTS = ("reset", "close", "garbage", "not_http", "truncated_stream", "ok")
+_OUTAGES = Path(__file__).with_name("outages.toml")
+
+# Runs that nobody has to watch: how the gateway answers (nothing: the run has its own mock), and the command.
+UNATTENDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "outages": ((), ("run", "steady", "--world", str(_OUTAGES), "--duration", "2s", "--warmup", "0", "--rate", "40")),
+    "locust, open": (("ok",), (*_HEADLESS, "--rate", "30", "--duration", "1s", "--warmup", "500ms")),
+    "locust, workers": (("ok",), (*_HEADLESS, "--processes", "2", "-u", "4", "-r", "100", "-t", "2s")),
+    "smoke": ((), ("run", "smoke")),
+    "open": (("ok",), (*_LOAD, "--rate", "60", "--processes", "2", "--label", "build=7", *_SHORT)),
+    "hanging": (("hang",), (*_LOAD, "--rate", "20", *_SHORT)),
+    "impatient": (("hang",), (*_LOAD, "--rate", "20", "--timeout", "900ms", "--max-in-flight", "5", *_SHORT)),
+    "wire faults": (_WIRE_FAULTS, (*_LOAD, "--rate", "120", "--duration", "1s", *_TO_THE_END)),
+    "closed": (("ok",), (*_LOAD, "--users", "30", "--processes", "2", "--duration", "1500ms", "--warmup", "500ms")),
+    "denied": (("denied",), (*_LOAD, "--rate", "50", "--duration", "100s", *_TO_THE_END)),
+    "denied, short": (("denied",), (*_LOAD, "--rate", "10", "--duration", "1s", *_TO_THE_END)),
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What an unattended run left: its directory, what it said, and what its gateway saw."""
+
+    out: Path
+    code: int
+    said: str
+    err: str
+    gateway: StubGateway | None
+
+
+def _unattended(name: str, folder: Path) -> Finished:
+    modes, words = UNATTENDED[name]
+    folder.mkdir()
+    out = folder / "run"
+    gateway = StubGateway() if modes else None
+    try:
+        if gateway is not None:
+            gateway.modes = list(modes)
+            where = "--host" if name.startswith("locust") else "--target"
+            words = (*words, where, gateway.url)
+        words = (*words, "--out", str(out))
+        if name.startswith("locust"):
+            command: LoadTest = PlainLocust(*words, cwd=folder)
+        else:
+            command = LoadTest(*words, cwd=folder, report=name == "smoke")
+        code, said, err = command.finish()
+    finally:
+        if gateway is not None:
+            gateway.stop()
+    return Finished(out, code, said, err or "", gateway)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Finished]]:
+    """The unattended runs, by name. They go on beside the first tests, two at a time: most of a run is waiting."""
+    folder = tmp_path_factory.mktemp("unattended")
+    with ThreadPoolExecutor(2) as pool:
+        runs = {name: pool.submit(_unattended, name, folder / name.replace(", ", "-")) for name in UNATTENDED}
+        yield lambda name: runs[name].result(120)
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture

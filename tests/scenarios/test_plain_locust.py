@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import signal
 import socket
 import subprocess
-import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,72 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 Rows = Callable[[Path], list[dict[str, Any]]]
-Start = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def locust(tmp_path: Path) -> Iterator[Start]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*words: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "locust", "-f", str(ROOT / "scenarios" / "locustfile.py"), *words]
-        process = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "LOAD_TEST_API_KEY": "sk-plain-locust-5678"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        with process:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def test_headless_open_load_ends_by_itself_with_a_run_directory(
-    gateway: Any, locust: Start, tmp_path: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
-) -> None:
-    out = tmp_path / "out"
-    words = ["--headless", "--only-summary", "--host", gateway.url, "--rate", "30", "--duration", "1s"]
-    process = locust(*words, "--warmup", "500ms", "--out", str(out))
-    said, _ = process.communicate(timeout=40)
-    assert process.returncode == 0
-    found = rows(out)
-    assert [row["outcome"] for row in found] == ["ok"] * 45
-    document = manifest(out)
-    assert document["load"] == {"kind": "open", "rate_per_s": 30.0, "arrivals": "poisson"}
-    assert (document["interrupted"], document["api_key"]) == (False, "…5678")
-    # Locust counted each request once.
-    aggregated = re.search(r"Aggregated\s+(\d+)", said)
-    assert aggregated is not None
-    assert int(aggregated[1]) == 45
-    assert "Traceback" not in said
-    assert "sk-plain" not in said
-
-
-def test_a_master_and_its_workers_write_one_run_directory(
-    gateway: Any, locust: Start, tmp_path: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
-) -> None:
-    out = tmp_path / "out"
-    words = ["--headless", "--only-summary", "--host", gateway.url, "--processes", "2", "-u", "4", "-r", "100"]
-    process = locust(*words, "-t", "2s", "--out", str(out))
-    said, _ = process.communicate(timeout=60)
-    found = rows(out)
-    assert {row["worker"] for row in found} == {"w0", "w1"}
-    assert {row["call_id"] % 4 for row in found} == {0, 1, 2, 3}
-    assert {row["outcome"] for row in found} <= {"ok", "cut_off"}
-    document = manifest(out)
-    assert document["load"] == {"kind": "closed", "users": 4}
-    assert [worker["lost"] for worker in document["workers"]] == [False, False]
-    assert not document["interrupted"]
-    assert "Traceback" not in said
+Start = Callable[..., Any]
+Finish = Callable[[str], Any]
 
 
 def wait_for(process: subprocess.Popen[str], text: str) -> None:
@@ -111,7 +44,9 @@ def test_the_web_ui_offers_our_options_and_starts_a_run(
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
     out = tmp_path / "out"
-    process = locust("--web-host", "127.0.0.1", "--web-port", str(port), "--host", gateway.url, "--out", str(out))
+    process = locust(
+        "--web-host", "127.0.0.1", "--web-port", str(port), "--host", gateway.url, "--out", str(out)
+    ).process
     wait_until_it_listens(process, port)
     form = {"user_count": 1, "spawn_rate": 1, "host": gateway.url}
     ours = {"scenario": "steady", "rate": "40", "warmup": "0", "duration": "500ms"}
@@ -132,8 +67,42 @@ def test_the_web_ui_offers_our_options_and_starts_a_run(
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(locust: Start, words: list[str], part: str) -> None:
-    process = locust("--headless", "--only-summary", *words)
-    said, _ = process.communicate(timeout=40)
-    assert process.returncode == 2
+    code, said, _ = locust("--headless", "--only-summary", *words).finish()
+    assert code == 2
     assert part in next(line for line in said.splitlines() if line.startswith("load-test: "))
+    assert "Traceback" not in said
+
+
+def test_headless_open_load_ends_by_itself_with_a_run_directory(
+    finished: Finish, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
+) -> None:
+    run = finished("locust, open")
+    assert run.code == 0
+    out, said = run.out, run.said
+    found = rows(out)
+    assert [row["outcome"] for row in found] == ["ok"] * 45
+    document = manifest(out)
+    assert document["load"] == {"kind": "open", "rate_per_s": 30.0, "arrivals": "poisson"}
+    assert (document["interrupted"], document["api_key"]) == (False, "…5678")
+    # Locust counted each request once.
+    aggregated = re.search(r"Aggregated\s+(\d+)", said)
+    assert aggregated is not None
+    assert int(aggregated[1]) == 45
+    assert "Traceback" not in said
+    assert "sk-plain" not in said
+
+
+def test_a_master_and_its_workers_write_one_run_directory(
+    finished: Finish, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
+) -> None:
+    run = finished("locust, workers")
+    out, said = run.out, run.said
+    found = rows(out)
+    assert {row["worker"] for row in found} == {"w0", "w1"}
+    assert {row["call_id"] % 4 for row in found} == {0, 1, 2, 3}
+    assert {row["outcome"] for row in found} <= {"ok", "cut_off"}
+    document = manifest(out)
+    assert document["load"] == {"kind": "closed", "users": 4}
+    assert [worker["lost"] for worker in document["workers"]] == [False, False]
+    assert not document["interrupted"]
     assert "Traceback" not in said

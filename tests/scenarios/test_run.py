@@ -16,9 +16,9 @@ import pytest
 from scenarios.catalog import script_calls
 
 Start = Callable[..., Any]
+Finish = Callable[[str], Any]
 Rows = Callable[[Path], list[dict[str, Any]]]
 KEY = "sk-test-secret-1234"
-SHORT = ("--duration", "1s", "--warmup", "500ms", "--drain", "1s")
 
 
 def outcomes(found: list[dict[str, Any]]) -> Counter[str]:
@@ -33,101 +33,6 @@ def workers_of(run_dir: Path) -> list[psutil.Process]:
 
 def to(gateway: Any, out: Path, *words: str) -> list[str]:
     return ["run", "steady", "--target", gateway.url, "--api-key", KEY, "--out", str(out), *words]
-
-
-def test_an_open_run_records_every_planned_request_on_time(
-    gateway: Any, load_test: Start, tmp_path: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
-) -> None:
-    out = tmp_path / "run"
-    words = to(gateway, out, "--rate", "60", "--processes", "2", "--label", "build=7", *SHORT)
-    code, said, err = load_test(*words).finish()
-    assert (code, err) == (0, "")
-    found = rows(out)
-    assert outcomes(found) == {"ok": 90} == {"ok": len(gateway.bodies)}
-    assert sorted(row["call_id"] for row in found) == list(range(90))
-    assert Counter(row["phase"] for row in found) == {"warmup": 30, "measure": 60}
-    for row in found:
-        assert row["worker"] == f"w{row['call_id'] % 2}"
-        assert row["planned_s"] <= row["sent_s"] <= row["first_byte_s"] <= row["end_s"]
-        assert row["chunks"] == (3 if row["stream"] else None)
-    assert sorted(row["sent_s"] - row["planned_s"] for row in found)[80] < 0.05
-    document = manifest(out)
-    assert (document["planned_calls"], document["interrupted"]) == (90, False)
-    assert document["load"] == {"kind": "open", "rate_per_s": 60.0, "arrivals": "poisson"}
-    assert (document["target_kind"], document["world"], document["labels"]) == ("external", None, {"build": "7"})
-    assert document["ended_s"] >= max(row["end_s"] for row in found)
-    health = pq.ParquetFile(out / "health.parquet").read().to_pylist()
-    assert {row["worker"] for row in health} == {"w0", "w1"}
-    assert len(health) >= 8
-    assert {path.name for path in out.iterdir()} == {"samples.parquet", "health.parquet", "manifest.json"}
-    assert "90 answered" in said
-    assert all(f"Bearer {KEY}\r\n" in head for head in gateway.heads)
-    assert not any(KEY.encode() in text for text in (said.encode(), *(path.read_bytes() for path in out.iterdir())))
-    assert document["api_key"] == "…1234"
-
-
-def test_a_server_that_never_answers_is_cut_off_at_the_end_of_the_drain(
-    gateway: Any, load_test: Start, tmp_path: Path, rows: Rows
-) -> None:
-    gateway.modes = ["hang"]
-    out = tmp_path / "run"
-    assert load_test(*to(gateway, out, "--rate", "20", *SHORT)).finish()[0] == 0
-    found = rows(out)
-    assert outcomes(found) == {"cut_off": 30}
-    assert all(row["end_s"] == pytest.approx(2.5, abs=0.5) and row["first_byte_s"] is None for row in found)
-
-
-def test_patience_ends_and_a_full_pool_sends_no_more(
-    gateway: Any, load_test: Start, tmp_path: Path, rows: Rows
-) -> None:
-    gateway.modes = ["hang"]
-    out = tmp_path / "run"
-    words = to(gateway, out, "--rate", "20", "--timeout", "900ms", "--max-in-flight", "5", *SHORT)
-    assert load_test(*words).finish()[0] == 0
-    found = rows(out)
-    assert outcomes(found).keys() == {"timeout", "never_sent"}
-    assert outcomes(found).total() == 30
-    for row in found:
-        if row["outcome"] == "timeout":
-            assert row["end_s"] - row["sent_s"] == pytest.approx(0.9, abs=0.2)
-        else:
-            assert row["sent_s"] is row["end_s"] is None
-
-
-def test_what_goes_wrong_on_the_wire_is_told_apart(gateway: Any, load_test: Start, tmp_path: Path, rows: Rows) -> None:
-    gateway.modes = ["reset", "close", "garbage", "not_http", "truncated_stream", "ok"]
-    out = tmp_path / "run"
-    words = to(gateway, out, "--rate", "120", "--duration", "1s", "--warmup", "0", "--drain", "1s")
-    assert load_test(*words).finish()[0] == 0
-    found = rows(out)
-    assert len(found) == 120
-    either = {
-        ("connection", "ConnectionResetError"),
-        ("connection", "NoAnswerError"),
-        ("malformed", "BadHttp"),
-        ("ok", None),
-    }
-    streamed = {("malformed", "BadContentType"), ("stream_broken", "IncompleteBodyError")}
-    # To one who asked for no stream, a stream is an answer of the wrong kind, whole or not.
-    plain = {("malformed", "BadJson"), ("malformed", "BadContentType")}
-    told: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
-    for row in found:
-        told[row["stream"]].add((row["outcome"], row["error_code"]))
-    assert told == {True: either | streamed, False: either | plain}
-
-
-def test_a_closed_load_keeps_its_users_busy(
-    gateway: Any, load_test: Start, tmp_path: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
-) -> None:
-    out = tmp_path / "run"
-    words = to(gateway, out, "--users", "30", "--processes", "2", "--duration", "1500ms", "--warmup", "500ms")
-    assert load_test(*words).finish()[0] == 0
-    found = rows(out)
-    assert outcomes(found).keys() == {"ok"}
-    assert {row["call_id"] % 30 for row in found} == set(range(30))
-    assert all(row["sent_s"] == row["planned_s"] for row in found)
-    assert all(row["planned_s"] < 2.0 for row in found)
-    assert manifest(out)["planned_calls"] == len({row["call_id"] for row in found}) == len(found)
 
 
 def test_a_killed_worker_loses_only_what_it_had_not_recorded(
@@ -200,46 +105,6 @@ def test_a_killed_run_stops_by_itself_and_can_be_recovered(
     assert (code, "nothing to recover" in err) == (2, True)
 
 
-def test_a_wrong_key_stops_the_run_and_keeps_the_samples(
-    gateway: Any, load_test: Start, tmp_path: Path, rows: Rows
-) -> None:
-    gateway.modes = ["denied"]
-    out = tmp_path / "run"
-    code, _, err = load_test(*to(gateway, out, "--rate", "50", "--duration", "100s", "--warmup", "0")).finish()
-    assert code == 2
-    assert "401" in err
-    assert "…1234" in err
-    assert len(err.splitlines()) == 1
-    assert 20 <= len(gateway.bodies) <= 60
-    assert len(rows(out)) == 5_000
-
-
-def test_a_short_run_of_nothing_but_401_ends_the_same(gateway: Any, load_test: Start, tmp_path: Path) -> None:
-    gateway.modes = ["denied"]
-    out = tmp_path / "run"
-    code, _, err = load_test(*to(gateway, out, "--rate", "10", "--duration", "1s", "--warmup", "0")).finish()
-    assert (code, "401" in err) == (2, True)
-    assert (out / "samples.parquet").exists()
-
-
-def test_smoke_against_its_own_mock_passes_and_reports(
-    load_test: Start, tmp_path: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
-) -> None:
-    code, said, err = load_test("run", "smoke", report=True).finish()
-    assert err == ""
-    # A busy machine may make the timing invalid, but never an answer wrong; the exit code is the report's.
-    assert said.splitlines()[2].split()[0] == {0: "PASS", 3: "INVALID"}[code]
-    (out,) = (tmp_path / "runs").iterdir()
-    found = rows(out)
-    assert len(found) == len(script_calls(mock=True)) == manifest(out)["planned_calls"]
-    assert [(row["outcome"], row["error_code"]) for row in found if row["error_code"] != row["expected"]] == []
-    assert (out / "report.html").exists()
-    port = re.search(r":(\d+), recording", said)
-    assert port is not None
-    with socket.socket() as sock:
-        assert sock.connect_ex(("127.0.0.1", int(port[1]))) != 0
-
-
 def test_the_own_mock_ends_with_a_killed_run(load_test: Start, tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = load_test("run", "steady", "--world", "instant", "--duration", "100s", "--out", str(out))
@@ -249,3 +114,119 @@ def test_the_own_mock_ends_with_a_killed_run(load_test: Start, tmp_path: Path) -
     assert len(children) >= 2
     os.kill(command.process.pid, signal.SIGKILL)
     assert psutil.wait_procs(children, timeout=20)[1] == []
+
+
+def test_an_open_run_records_every_planned_request_on_time(
+    finished: Finish, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
+) -> None:
+    run = finished("open")
+    out, gateway, said = run.out, run.gateway, run.said
+    assert (run.code, run.err) == (0, "")
+    found = rows(out)
+    assert outcomes(found) == {"ok": 90} == {"ok": len(gateway.bodies)}
+    assert sorted(row["call_id"] for row in found) == list(range(90))
+    assert Counter(row["phase"] for row in found) == {"warmup": 30, "measure": 60}
+    for row in found:
+        assert row["worker"] == f"w{row['call_id'] % 2}"
+        assert row["planned_s"] <= row["sent_s"] <= row["first_byte_s"] <= row["end_s"]
+        assert row["chunks"] == (3 if row["stream"] else None)
+    assert sorted(row["sent_s"] - row["planned_s"] for row in found)[45] < 0.05
+    document = manifest(out)
+    assert (document["planned_calls"], document["interrupted"]) == (90, False)
+    assert document["load"] == {"kind": "open", "rate_per_s": 60.0, "arrivals": "poisson"}
+    assert (document["target_kind"], document["world"], document["labels"]) == ("external", None, {"build": "7"})
+    assert document["ended_s"] >= max(row["end_s"] for row in found)
+    health = pq.ParquetFile(out / "health.parquet").read().to_pylist()
+    assert {row["worker"] for row in health} == {"w0", "w1"}
+    assert len(health) >= 8
+    assert {path.name for path in out.iterdir()} == {"samples.parquet", "health.parquet", "manifest.json"}
+    assert "90 answered" in said
+    assert all(f"Bearer {KEY}\r\n" in head for head in gateway.heads)
+    assert not any(KEY.encode() in text for text in (said.encode(), *(path.read_bytes() for path in out.iterdir())))
+    assert document["api_key"] == "…1234"
+
+
+def test_a_server_that_never_answers_is_cut_off_at_the_end_of_the_drain(finished: Finish, rows: Rows) -> None:
+    run = finished("hanging")
+    assert run.code == 0
+    found = rows(run.out)
+    assert outcomes(found) == {"cut_off": 30}
+    assert all(row["end_s"] == pytest.approx(2.5, abs=0.5) and row["first_byte_s"] is None for row in found)
+
+
+def test_patience_ends_and_a_full_pool_sends_no_more(finished: Finish, rows: Rows) -> None:
+    run = finished("impatient")
+    assert run.code == 0
+    found = rows(run.out)
+    assert outcomes(found).keys() == {"timeout", "never_sent"}
+    assert outcomes(found).total() == 30
+    for row in found:
+        if row["outcome"] == "timeout":
+            assert row["end_s"] - row["sent_s"] == pytest.approx(0.9, abs=0.4)
+        else:
+            assert row["sent_s"] is row["end_s"] is None
+
+
+def test_what_goes_wrong_on_the_wire_is_told_apart(finished: Finish, rows: Rows) -> None:
+    run = finished("wire faults")
+    assert run.code == 0
+    found = rows(run.out)
+    assert len(found) == 120
+    either = {
+        ("connection", "ConnectionResetError"),
+        ("connection", "NoAnswerError"),
+        ("malformed", "BadHttp"),
+        ("ok", None),
+    }
+    streamed = {("malformed", "BadContentType"), ("stream_broken", "IncompleteBodyError")}
+    # To one who asked for no stream, a stream is an answer of the wrong kind, whole or not.
+    plain = {("malformed", "BadJson"), ("malformed", "BadContentType")}
+    told: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
+    for row in found:
+        told[row["stream"]].add((row["outcome"], row["error_code"]))
+    assert told == {True: either | streamed, False: either | plain}
+
+
+def test_a_closed_load_keeps_its_users_busy(
+    finished: Finish, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
+) -> None:
+    run = finished("closed")
+    assert run.code == 0
+    out, found = run.out, rows(run.out)
+    assert outcomes(found).keys() == {"ok"}
+    assert {row["call_id"] % 30 for row in found} == set(range(30))
+    assert all(row["sent_s"] == row["planned_s"] for row in found)
+    assert all(row["planned_s"] < 2.0 for row in found)
+    assert manifest(out)["planned_calls"] == len({row["call_id"] for row in found}) == len(found)
+
+
+def test_a_wrong_key_stops_the_run_and_keeps_the_samples(finished: Finish, rows: Rows) -> None:
+    run = finished("denied")
+    assert run.code == 2
+    assert "401" in run.err
+    assert "…1234" in run.err
+    assert len(run.err.splitlines()) == 1
+    assert 20 <= len(run.gateway.bodies) <= 60
+    assert len(rows(run.out)) == 5_000
+
+
+def test_a_short_run_of_nothing_but_401_ends_the_same(finished: Finish) -> None:
+    run = finished("denied, short")
+    assert (run.code, "401" in run.err) == (2, True)
+    assert (run.out / "samples.parquet").exists()
+
+
+def test_smoke_against_its_own_mock_passes_and_reports(
+    finished: Finish, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
+) -> None:
+    run = finished("smoke")
+    assert (run.code, run.err) == (0, "")
+    assert run.said.splitlines()[2].startswith("PASS  All 3 gates were kept")
+    found = rows(run.out)
+    assert len(found) == len(script_calls(mock=True)) == manifest(run.out)["planned_calls"]
+    assert [(row["outcome"], row["error_code"]) for row in found if row["error_code"] != row["expected"]] == []
+    assert (run.out / "report.html").exists()
+    port = re.search(r":(\d+), recording", run.said)
+    assert port is not None
+    with socket.socket() as sock:
+        assert sock.connect_ex(("127.0.0.1", int(port[1]))) != 0
