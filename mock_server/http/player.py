@@ -161,6 +161,7 @@ class Player:
         if self._fault.stage == "before_usage":
             await self._write(framer.flush())
             if not await self._passes("before_usage", session):
+                session.abandon(self._exchange.clock.now(), answer.usage.completion_tokens)
                 return
         session.settle(ends_at)
         closing = [sse.usage(answer.finish_reason, answer.usage), sse.DONE_EVENT]

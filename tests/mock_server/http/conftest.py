@@ -35,3 +35,10 @@ def plan(slow_world: str) -> Callable[..., Planned]:
         return planned(engine, SCALE, body, key=key, test=test)
 
     return plan
+
+
+@pytest.fixture
+def test(request: pytest.FixtureRequest) -> str:
+    """A test id of its own."""
+    name: str = request.node.name
+    return name.encode("ascii", "replace").decode().replace(" ", "")[:128]
