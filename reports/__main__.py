@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 _BUILD = """Read a run directory made by `load-test run`, and write summary.json, summary.md, report.html and junit.xml
 beside its samples, which are never touched."""
@@ -13,8 +14,16 @@ _EXIT = """exit codes: 0 passed; 1 a gate failed; 2 wrong usage or nothing there
 invalid; 4 inconclusive"""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the usage is in `--help`."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit with 2."""
+        self.exit(2, f"perf-report: {message}; see `{self.prog} --help`\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="perf-report", description="Turn recorded samples into a verdict.")
+    parser = _Parser(prog="perf-report", description="Turn recorded samples into a verdict.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     build = commands.add_parser(
         "build", help="report on one run and judge it by its gates", description=_BUILD, epilog=_EXIT

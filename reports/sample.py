@@ -107,3 +107,27 @@ HEALTH_SCHEMA: Final = pa.schema(
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )
+
+# What a gate may be about. `reports.metrics` says what each means; the names stand here so that whoever starts a run
+# can refuse an unknown one before the run instead of after it.
+METRIC_NAMES: Final = (
+    *(
+        f"{family}_{word}_ms"
+        for family in ("scheduled", "service", "ttft", "tpot")
+        for word in ("p50", "p95", "p99", "p999")
+    ),
+    "error_rate",
+    "unexpected_rate",
+    "unexpected_count",
+    "call_failure_rate",
+    *(
+        f"{outcome}_count"
+        for outcome in ("malformed", "stream_broken", "connection", "timeout", "cut_off", "never_sent", "refused")
+    ),
+    "count_500",
+    "count_502",
+    "offered_rate_per_s",
+    "achieved_rate_per_s",
+    "goodput_per_s",
+    *(f"residual_{word}_ms" for word in ("p50", "p95", "p99")),
+)

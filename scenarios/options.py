@@ -189,5 +189,5 @@ def known_scenario(name: str) -> str:
     if name in CATALOG:
         return name
     near = difflib.get_close_matches(name, CATALOG, n=1, cutoff=0.5)
-    guess = f"; did you mean {near[0]}?" if near else ""
-    raise UsageError(f"unknown scenario {name!r}{guess} Scenarios: {', '.join(CATALOG)}")
+    guess = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"unknown scenario {name!r}; {guess}there are {', '.join(CATALOG)}")

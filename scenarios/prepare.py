@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import tomllib
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Final
 import msgspec
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
+from reports.sample import METRIC_NAMES
 from scenarios.catalog import CATALOG, Gate, Load, Scenario
 from scenarios.options import API_KEY_VARIABLE, UsageError
 from scenarios.plan import Plan, Trouble
@@ -24,7 +26,7 @@ class _GatesFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_gates(path: Path) -> tuple[Gate, ...]:
-    """The ``[[gate]]`` tables of a TOML file; raises `UsageError`. The report knows the metrics' names."""
+    """The ``[[gate]]`` tables of a TOML file; raises `UsageError`."""
     try:
         gates = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _GatesFile).gate
     except OSError as error:
@@ -36,6 +38,12 @@ def read_gates(path: Path) -> tuple[Gate, ...]:
     for gate in gates:
         if (gate.max is None) == (gate.min is None):
             raise UsageError(f"--gates {path}: gate on {gate.metric!r} must have exactly one of max and min")
+        if not math.isfinite(gate.max if gate.max is not None else gate.min or 0.0):
+            raise UsageError(f"--gates {path}: the limit on {gate.metric!r} must be a finite number")
+        if gate.metric not in METRIC_NAMES:
+            raise UsageError(
+                f"--gates {path}: no metric is called {gate.metric!r}; there are {', '.join(METRIC_NAMES)}"
+            )
     return gates
 
 

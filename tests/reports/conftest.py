@@ -163,3 +163,13 @@ def make_run(tmp_path: Path) -> Callable[..., RunBuilder]:
         return RunBuilder(tmp_path / name, n, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_shared_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunBuilder]:
+    """Start building a run directory that several tests read."""
+
+    def make(n: int = 1000, **options: float) -> RunBuilder:
+        return RunBuilder(tmp_path_factory.mktemp("shared") / "run", n, **options)
+
+    return make

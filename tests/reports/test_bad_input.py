@@ -185,11 +185,26 @@ def test_a_missing_extra_says_what_to_install() -> None:
     assert done.stderr == 'perf-report: pandas is not installed; pip install "apiflowx-harness[report]"\n'
 
 
-def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ([], "COMMAND"),
+        (["frob"], "invalid choice: 'frob'"),
+        (["build"], "RUN_DIR"),
+        (["build", "run", "more"], "unrecognized arguments: more"),
+        (["build", "run", "--gates"], "--gates: expected one argument"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], words: list[str], part: str
+) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["build"])
+        main(words)
     assert stopped.value.code == 2
-    assert "RUN_DIR" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert part in said
+    assert said.startswith("perf-report: ")
+    assert said.count("\n") == 1
 
 
 def test_samples_written_by_the_schema_alone_are_read(make_run: Make) -> None:

@@ -1,16 +1,20 @@
 """docs/reports.md says what the code does."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from reports.build import judged
 from reports.gates import EXIT_CODES
 from reports.manifest import load_gates
 from reports.metrics import METRICS
+from reports.render.plots import plots
 from reports.sample import Outcome
-from reports.stats import least_samples
+from reports.stats import interval_ranks, least_samples
 from reports.values import Summary
 
 PAGE = Path(__file__).parents[2] / "docs" / "reports.md"
@@ -50,3 +54,20 @@ def test_the_example_gates_file_can_be_used(page: str, tmp_path: Path) -> None:
     gates = load_gates(path)
     assert len(gates) == 3
     assert {gate.metric for gate in gates} <= set(METRICS)
+
+
+def test_every_check_and_every_plot_is_explained(page: str, make_run: Callable[..., Any]) -> None:
+    summary = judged(make_run().write())
+    section = page.split("## INVALID")[1].split("## Gates")[0]
+    assert re.findall(r"^\| ([a-zA-Z ]+) \|", section, flags=re.MULTILINE)[1:] == [c.name for c in summary.checks]
+    section = page.split("## Plots")[1].split("## Residuals")[0]
+    titles = [plot.title for plot in plots(summary)]
+    assert re.findall(r"^\| ([\w ]+) \|", section, flags=re.MULTILINE)[1:] == titles
+
+
+def test_how_many_late_requests_spoil_a_run_is_right(page: str) -> None:
+    for n, late in ((600, 12), (10_000, 121)):
+        ranks = interval_ranks(n, 0.99)
+        assert ranks is not None
+        assert n - ranks[0] + 1 == late
+    assert "for 600 requests that is from 12 late ones (2 %) on, for 10,000 from 121 (1.2 %)" in page.replace("\n", " ")

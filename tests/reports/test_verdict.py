@@ -56,8 +56,14 @@ INVALID: dict[str, tuple[Spoil, str]] = {
         "dispatch delay: p99 150",
     ),
     "hot generator": (hot, "generator CPU: highest reading 97 %; worker w1 stayed above 90 % for 6.0 s"),
-    "lagging generator": (lambda b: b.health.update({"hub_lag_ms": b.health["hub_lag_ms"] + 60}), "generator lag: median"),
-    "late mock": (lambda b: b.set(slice(200, None), overhead_ms=80.0), "mock lateness: p99 80.0 ms (at least 80.0 ms, n=900), limit"),
+    "lagging generator": (
+        lambda b: b.health.update({"hub_lag_ms": b.health["hub_lag_ms"] + 60}),
+        "generator lag: median",
+    ),
+    "late mock": (
+        lambda b: b.set(slice(200, None), overhead_ms=80.0),
+        "mock lateness: p99 80.0 ms (at least 80.0 ms, n=900), limit",
+    ),
 }
 
 

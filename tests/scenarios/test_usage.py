@@ -116,6 +116,8 @@ def test_an_out_that_cannot_be_used_is_left_alone(capsys: pytest.CaptureFixture[
         ('[[gate]]\nmetric = "x"\nmax = 1\nmin = 0', "exactly one"),
         ('[[gate]]\nmetric = "x"', "exactly one"),
         ('[[gate]]\nmetric = "x"\nmax = 1\nfoo = 0', "foo"),
+        ('[[gate]]\nmetric = "error_rate"\nmax = inf', "finite"),
+        ('[[gate]]\nmetric = "speed"\nmax = 1', "no metric is called 'speed'; there are scheduled_p50_ms, "),
         ("[[gate", "not TOML"),
     ],
 )
