@@ -14,7 +14,7 @@ demo: ## set up, load the mock for 30 s at 20 requests/s, print the verdict and 
 	.venv/bin/load-test run steady --duration 30s --rate 20
 
 test: lint ## set up, check style and types, run every test (what CI runs)
-	@tests/ensure_browser.sh
+	@tests/ensure_programs.sh
 	$(PY) -m pytest -q
 
 lint: ## check style, formatting and types
