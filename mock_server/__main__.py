@@ -47,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--time-scale", default=1.0, type=_scale, metavar="X", help="multiplies every simulated duration; > 0"
     )
+    serve.add_argument(
+        "--admin-token", metavar="T", help="what /__mock__/ wants in X-Mock-Admin-Token; or $MOCK_ADMIN_TOKEN"
+    )
+    serve.add_argument("--cors", action="store_true", help="let web pages of any origin call the mock")
+    serve.add_argument("--tls-cert", metavar="FILE", help="serve https with this certificate, PEM; needs --tls-key")
+    serve.add_argument("--tls-key", metavar="FILE", help="the certificate's private key, PEM, without a password")
     openapi = commands.add_parser("openapi", help="print the API's OpenAPI 3.1 document")
     openapi.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE instead")
     worlds = commands.add_parser("worlds", help="list the preset worlds, or print one as TOML")
@@ -74,10 +80,22 @@ def _serve(args: argparse.Namespace) -> int:
     # Imported here: listing worlds must not pay for the server and the corpus.
     from mock_server.core.engine import Engine
     from mock_server.http.app import MockApp
-    from mock_server.http.server import bind, serve
+    from mock_server.http.server import Certificate, bind, check_certificate, serve
 
     world = load_world(args.world)
-    _refuse_open_host(args.host)
+    token = args.admin_token if args.admin_token is not None else os.environ.get("MOCK_ADMIN_TOKEN") or None
+    _refuse_open_host(args.host, token)
+    if (args.tls_cert is None) != (args.tls_key is None):
+        raise UsageError("--tls-cert and --tls-key go together")
+    tls = None if args.tls_cert is None else Certificate(args.tls_cert, args.tls_key)
+    try:
+        if tls is not None:
+            check_certificate(tls)
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UsageError(
+            f"cannot use --tls-cert {args.tls_cert} with --tls-key {args.tls_key}: {reason}; give two PEM files"
+        ) from None
     try:
         listener = bind(args.host, args.port)
     except OSError as error:
@@ -88,21 +106,33 @@ def _serve(args: argparse.Namespace) -> int:
     with listener:
         clock = SimClock(args.time_scale, time.monotonic)
         engine = Engine(world, args.seed, clock.now())
-        app = MockApp(engine, clock, time.time, world_name=args.world, version=_version())
+        app = MockApp(
+            engine,
+            clock,
+            time.time,
+            world_name=args.world,
+            version=_version(),
+            admin_token=token,
+            cors=args.cors,
+        )
         port = listener.getsockname()[1]
         host = f"[{args.host}]" if ":" in args.host else args.host
-        serve(app, listener, f"http://{host}:{port}")
+        serve(app, listener, f"{'http' if tls is None else 'https'}://{host}:{port}", tls)
     return 0
 
 
-def _refuse_open_host(host: str) -> None:
-    """The control plane has no password yet: it must not be reachable from other machines."""
+def _refuse_open_host(host: str, token: str | None) -> None:
+    """Without a token, the control plane must not be reachable from other machines."""
+    if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
+        raise UsageError("--admin-token must be visible ASCII characters")
     try:
         loopback = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         loopback = False
-    if not loopback:
-        raise UsageError(f"--host {host} is not a loopback address: use 127.0.0.1, ::1 or localhost")
+    if not loopback and token is None:
+        raise UsageError(
+            f"--host {host} is not a loopback address: give --admin-token, or use 127.0.0.1, ::1 or localhost"
+        )
 
 
 def _openapi(args: argparse.Namespace) -> int:

@@ -22,12 +22,13 @@ class SimClock:
     Mutable: where it stands, and what sleeps on it until when.
     """
 
-    __slots__ = ("_monotonic", "_origin", "_sleepers", "_standing", "auto", "in_flight", "scale")
+    __slots__ = ("_monotonic", "_origin", "_sleepers", "_standing", "auto", "in_flight", "scale", "steered")
 
     def __init__(self, scale: float, monotonic: Callable[[], float]) -> None:
         self.scale: Final = scale
         self.auto = False
         self.in_flight = 0
+        self.steered = 0  # how often it was not left to itself
         self._monotonic = monotonic
         self._origin = monotonic()
         self._standing: float | None = None
@@ -119,5 +120,6 @@ class SimClock:
             self._nudge_all()
 
     def _nudge_all(self) -> None:
+        self.steered += 1
         for sleeper in tuple(self._sleepers):
             sleeper.nudge()

@@ -13,6 +13,10 @@ from typing import Final
 import msgspec.inspect as mi
 from msgspec import NODEFAULT, Struct
 
+_SHOWN_OF_A_KEY: Final = 4
+_SHOWN_CHARS: Final = 60
+_LONG: Final = 10**30
+
 
 class Setting(Struct, frozen=True):
     """One setting: its path, what it may be, its default as TOML (empty: required), and what it means."""
@@ -34,11 +38,11 @@ def settings_of(wanted: type[Struct]) -> Iterator[Setting]:
 
 
 def _settings(wanted: mi.Type, path: str) -> Iterator[Setting]:
-    kind, _ = _bare(wanted)
+    kind, _ = bare(wanted)
     if isinstance(kind, mi.StructType):
         for field in kind.fields:
             here = f"{path}.{field.encode_name}".lstrip(".")
-            inner, meaning = _bare(field.type)
+            inner, meaning = bare(field.type)
             if isinstance(inner, mi.StructType | mi.DictType | mi.VarTupleType) and list(_settings(inner, here)):
                 yield from _settings(inner, here)
             else:
@@ -58,7 +62,7 @@ def _default(field: mi.Field) -> str:
     return "absent" if value is None or value == () else repr(value).replace("'", '"')
 
 
-def _bare(wanted: mi.Type) -> tuple[mi.Type, str]:
+def bare(wanted: mi.Type) -> tuple[mi.Type, str]:
     """The type without its metadata and without null, and its description."""
     meaning = ""
     while isinstance(wanted, mi.Metadata):
@@ -67,13 +71,13 @@ def _bare(wanted: mi.Type) -> tuple[mi.Type, str]:
     if isinstance(wanted, mi.UnionType):
         others = [kind for kind in wanted.types if not isinstance(kind, mi.NoneType)]
         if len(others) == 1:
-            inner, inner_meaning = _bare(others[0])
+            inner, inner_meaning = bare(others[0])
             return inner, meaning or inner_meaning
     return wanted, meaning
 
 
 def _faults(value: object, wanted: mi.Type, path: str) -> Iterator[str]:
-    kind, _ = _bare(wanted)
+    kind, _ = bare(wanted)
     if isinstance(kind, mi.UnionType):
         kind = _tagged(value, kind) or kind
     if isinstance(kind, mi.StructType) and isinstance(value, Mapping):
@@ -83,7 +87,7 @@ def _faults(value: object, wanted: mi.Type, path: str) -> Iterator[str]:
             yield f"{path}: needs at least {kind.min_length} entry"
         for key, item in value.items():
             here = join(path, key)
-            if isinstance(key_type := _bare(kind.key_type)[0], mi.LiteralType) and key not in key_type.values:
+            if isinstance(key_type := bare(kind.key_type)[0], mi.LiteralType) and key not in key_type.values:
                 yield f"{here}: unknown key; allowed are {', '.join(map(str, key_type.values))}"
             yield from _faults(item, kind.value_type, here)
     elif isinstance(kind, mi.VarTupleType) and isinstance(value, Sequence) and not isinstance(value, str):
@@ -92,7 +96,7 @@ def _faults(value: object, wanted: mi.Type, path: str) -> Iterator[str]:
         if kind.min_length and len(value) < kind.min_length:
             yield f"{path}: needs at least {kind.min_length} entries"
     elif not _accepts(value, kind):
-        yield f"{path or 'the file'}: must be {describe(kind)}, not {_shown(value)}"
+        yield f"{path or 'the file'}: must be {describe(kind)}, not {_shown(value, path)}"
 
 
 def _struct_faults(value: Mapping[str, object], kind: mi.StructType, path: str) -> Iterator[str]:
@@ -126,7 +130,7 @@ def _accepts(value: object, kind: mi.Type) -> bool:
         return isinstance(value, str)
     if isinstance(kind, mi.IntType | mi.FloatType):
         number = int if isinstance(kind, mi.IntType) else (int | float)
-        return isinstance(value, number) and not isinstance(value, bool) and _within(float(value), kind)
+        return isinstance(value, number) and not isinstance(value, bool) and _within(value, kind)
     return False
 
 
@@ -150,7 +154,7 @@ _NAMES: Final[tuple[tuple[type[mi.Type], str], ...]] = (
 
 def describe(wanted: mi.Type) -> str:
     """What a value of this type may be, in words."""
-    kind, _ = _bare(wanted)
+    kind, _ = bare(wanted)
     if isinstance(kind, mi.LiteralType):
         return "one of " + ", ".join(map(str, kind.values))
     if isinstance(kind, mi.IntType | mi.FloatType):
@@ -168,12 +172,22 @@ def describe(wanted: mi.Type) -> str:
 
 
 def join(path: str, name: str) -> str:
-    """The path of ``name`` below ``path``; a name that is no bare word is quoted, so that a path is one line."""
-    shown = name if name.replace("_", "").replace("-", "").isalnum() else repr(name)
+    """The path of ``name`` below ``path``; a name that is no bare word is quoted, so that a path is one line.
+
+    Names of accounts are API keys: of these only the last four characters are shown.
+    """
+    if path == "accounts" and len(name) > _SHOWN_OF_A_KEY:
+        name = "…" + name[-_SHOWN_OF_A_KEY:]
+    name = name[:_SHOWN_CHARS]
+    shown = name if name.replace("_", "").replace("-", "").removeprefix("…").isalnum() else repr(name)
     return f"{path}.{shown}" if path else shown
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, path: str) -> str:
+    if path.rpartition(".")[2] == "key":
+        return "this"
+    if isinstance(value, int) and abs(value) >= _LONG:
+        return "a longer number"
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{k} = {v!r}' for k, v in value.items())} }}"[:80]
     return str(value).lower() if isinstance(value, bool) else repr(value)[:80]

@@ -31,6 +31,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "mock_server": frozenset({"msgspec"}),
     "mock_server.core.text": frozenset({"msgspec", "faker"}),
     "mock_server.http": frozenset({"msgspec", "starlette", "uvicorn", "httptools", "uvloop"}),
+    "mock_server.http.control.metrics": frozenset({"starlette", "prometheus_client"}),
     "mock_server.__main__": frozenset({"msgspec", "starlette", "uvicorn", "uvloop"}),
 }
 

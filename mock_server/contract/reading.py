@@ -17,6 +17,7 @@ _AT: Final = re.compile(r"^(?P<reason>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.D
 _MISSING: Final = re.compile(r"Object missing required field `(.+)`")
 _EXPECTED: Final = re.compile(r"Expected `(?P<wanted>.+?)`(?:, got `(?P<got>.+)`)?(?P<rest>.*)$", re.DOTALL)
 _BAD_VALUE: Final = re.compile(r"Invalid (?:enum )?value (.*)$", re.DOTALL)
+_SHOWN_CHARS: Final = 60
 _CONTENT: Final = re.compile(r"^messages(\[\d+\](\.content)?)?$")
 
 _ALLOWED: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
@@ -65,7 +66,7 @@ def _explain(error: str) -> tuple[str, str]:
     for pattern, allowed in _ALLOWED:
         if pattern.search(path):
             bad = _BAD_VALUE.match(reason)
-            return path, f"must be one of {allowed}" + (f", not {bad[1]}" if bad else "")
+            return path, f"must be one of {allowed}" + (f", not {_cut(bad[1])}" if bad else "")
     expected = _EXPECTED.match(reason)
     if expected is None:
         return path, reason[:1].lower() + reason[1:]
@@ -73,6 +74,11 @@ def _explain(error: str) -> tuple[str, str]:
     if wanted == "array" and rest == "of length >= 1":
         return path, "is empty"
     return path, f"must be {wanted}" + (f" {rest}" if rest else "") + (f", not {got}" if got else "")
+
+
+def _cut(value: str) -> str:
+    """A bad value as it is repeated in a message: not at any length."""
+    return value if len(value) <= _SHOWN_CHARS else value[:_SHOWN_CHARS] + "…"
 
 
 def _explain_syntax(body: bytes, error: str) -> str:
@@ -108,7 +114,7 @@ def _check_unknown(body: bytes) -> Refusal | None:
     except RecursionError:
         return _invalid("", "the body is nested too deeply")
     for field, allowed in _unknown_fields(document):
-        shown = field if field.isprintable() else ascii(field)
+        shown = _cut(field if field.isprintable() else ascii(field))
         return _invalid(shown, f"is not a known field; known here: {', '.join(allowed)}")
     return None
 

@@ -13,6 +13,11 @@ from mock_server.core.world import AccountSettings
 _UNLIMITED = Plan()
 
 
+def shown(key: str) -> str:
+    """What may be shown of a key."""
+    return "…" + key[-4:]
+
+
 class Grant(Struct, frozen=True, gc=False):
     """An admission: ``reserved`` tokens of balance and ``tpm`` tokens of the minute's quota."""
 
@@ -41,7 +46,7 @@ class Account:
 
     def __init__(self, key: str, settings: AccountSettings, plan: Plan, now: float) -> None:
         self.key = key
-        self.shown_key = "…" + key[-4:]
+        self.shown_key = shown(key)
         self.plan = settings.plan
         self.fate: Fate = settings.fate
         self.ledger = Ledger(settings.balance)

@@ -105,7 +105,7 @@ class ActiveAnswer:
             ("text", match.text, asked.text == match.text),
             ("contains", match.contains, match.contains is not None and match.contains in asked.text),
             ("regex", match.regex, self._regex is not None and self._regex.search(asked.text) is not None),
-            ("model", match.model, match.model is not None and _named(match.model, asked)),
+            ("model", match.model, match.model is not None and names_model(match.model, asked.provider, asked.model)),
             ("test", match.test, match.test == asked.test),
         )
         misses = [f"{name} is {wanted!r}" for name, wanted, hit in found if wanted is not None and not hit]
@@ -126,8 +126,9 @@ class ActiveAnswer:
         return SequenceMatcher(None, wanted[:500], asked.text[:500], autojunk=False).ratio()
 
 
-def _named(glob: str, asked: Asked) -> bool:
-    return fnmatchcase(asked.model, glob) or fnmatchcase(f"{asked.provider}/{asked.model}", glob)
+def names_model(glob: str, provider: str, model: str) -> bool:
+    """Whether ``glob`` is about this model, by its own name or as provider/model."""
+    return fnmatchcase(model, glob) or fnmatchcase(f"{provider}/{model}", glob)
 
 
 class AnswerBook:

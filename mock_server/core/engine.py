@@ -69,11 +69,16 @@ class Engine:
         yield self._default
         yield from self._scopes.values()
 
+    @property
+    def catalogue(self) -> tuple[Candidate, ...]:
+        """The models as the world has them, in name order."""
+        return self._catalogue
+
     def restore_models(self, scope: Scope, names: Collection[str]) -> None:
         """Give models of a scope the world's settings again."""
         for candidate in self._catalogue:
             if candidate.name in names:
-                scope.change_model(candidate)
+                scope.change_model(candidate, own_failures=False, own_pace=False)
         if scope.catalogue == self._catalogue:
             scope.rankings = self._rankings
 

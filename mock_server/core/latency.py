@@ -100,6 +100,19 @@ class Empirical(Struct, frozen=True, forbid_unknown_fields=True, tag_field="law"
 Law = Constant | LognormalLatency | HeavyTail | Empirical
 
 
+def scaled(law: Law, factor: float) -> Law:
+    """The law with every latency multiplied by ``factor``, which is above 0."""
+    match law:
+        case Constant(ms=ms):
+            return Constant(ms * factor)
+        case LognormalLatency(median_ms=median, p95_ms=high):
+            return LognormalLatency(median * factor, high * factor)
+        case HeavyTail(p_ms=median, sigma=sigma):
+            return HeavyTail(median * factor, sigma)
+        case Empirical(quantiles_ms=quantiles):
+            return Empirical(tuple(ms * factor for ms in quantiles))
+
+
 class GapTable:
     """Gaps between tokens, in units of the mean gap, as prefix sums: one draw enters it, none per token."""
 

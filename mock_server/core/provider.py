@@ -77,10 +77,12 @@ class SimulatedModel:
     serves; and when each replica can prefill.
     """
 
-    __slots__ = ("_begun", "_ends", "_incidents", "_prefill_free", "candidate")
+    __slots__ = ("_begun", "_ends", "_incidents", "_prefill_free", "candidate", "own_failures", "own_pace")
 
     def __init__(self, candidate: Candidate, incidents: tuple[Incident, ...], now: float) -> None:
         self.candidate = candidate
+        self.own_failures = False  # whether its failure rates are meant as they stand, the world's scale aside
+        self.own_pace = False  # whether its latencies are
         self.meet(incidents)
         self._begun = now  # incidents count from here
         self._ends: list[float] = []
@@ -91,13 +93,19 @@ class SimulatedModel:
         """From now on, of these incidents the ones about this model happen to it."""
         self._incidents = tuple(i for i in incidents if i.concerns(self.candidate.provider, self.candidate.model))
 
-    def trouble(self, now: float) -> Trouble | None:
-        """What the first incident acting at ``now`` does."""
+    def incident(self, now: float) -> tuple[Incident, float] | None:
+        """The first incident acting at ``now``, and how strongly."""
         for incident in self._incidents:
             if strength := incident.strength(now - self._begun):
-                slow = 1 + (incident.slow - 1) * strength
-                return Trouble(incident.kind == "rate_limited", incident.rate * strength, slow)
+                return incident, strength
         return None
+
+    def trouble(self, now: float) -> Trouble | None:
+        """What the first incident acting at ``now`` does."""
+        if not self._incidents or (found := self.incident(now)) is None:
+            return None
+        incident, strength = found
+        return Trouble(incident.kind == "rate_limited", incident.rate * strength, 1 + (incident.slow - 1) * strength)
 
     def known_bad(self, now: float) -> bool:
         """Whether an announced incident goes on."""
@@ -133,7 +141,7 @@ class Planner:
     def plan(self, model: SimulatedModel, demand: Demand, limit: int, roll: Roll, now: float) -> Attempt:
         """One attempt at ``now``: a failure if the dice say so, else an answer of at most ``limit`` tokens."""
         trouble = model.trouble(now)
-        failure = self._failure(model.candidate, trouble, roll)
+        failure = self._failure(model, trouble, roll)
         if failure is not None:
             return self.plan_failure(model.candidate, failure, now)
         return self._plan_answer(model, demand, limit, trouble, roll, now)
@@ -149,11 +157,11 @@ class Planner:
         ends_at = now + after * self._world.latency_scale
         return Attempt(candidate, now, failure, ends_at, ends_at)
 
-    def _failure(self, candidate: Candidate, trouble: Trouble | None, roll: Roll) -> FailureKind | None:
+    def _failure(self, model: SimulatedModel, trouble: Trouble | None, roll: Roll) -> FailureKind | None:
         fate = roll.uniform(Concern.FATE)
         if trouble is not None and fate < trouble.rate:
             return "rate_limited" if trouble.limited else self._kind(roll)
-        scale, settings = self._world.failure_scale, candidate.settings
+        scale, settings = 1.0 if model.own_failures else self._world.failure_scale, model.candidate.settings
         errors = settings.error_rate * scale
         if fate < errors:
             return self._kind(roll)
@@ -169,7 +177,7 @@ class Planner:
     def _plan_answer(
         self, model: SimulatedModel, demand: Demand, limit: int, trouble: Trouble | None, roll: Roll, now: float
     ) -> Attempt:
-        settings, scale = model.candidate.settings, self._world.latency_scale
+        settings, scale = model.candidate.settings, 1.0 if model.own_pace else self._world.latency_scale
         wanted = _wanted_tokens(demand.task, roll)
         passage = self._corpus.passage(
             demand.language,

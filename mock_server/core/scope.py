@@ -81,11 +81,13 @@ class Scope:
         """The accounts that were ever asked for."""
         return iter(self._accounts.values())
 
-    def change_model(self, changed: Candidate) -> None:
-        """Give a model other settings, here only."""
+    def change_model(self, changed: Candidate, *, own_failures: bool, own_pace: bool) -> None:
+        """Give a model other settings, here only; its own failure rates and latencies no longer heed the scales."""
         self.catalogue = tuple(changed if c.name == changed.name else c for c in self.catalogue)
         self.rankings = {}
-        self.models[changed.name].candidate = changed
+        model = self.models[changed.name]
+        model.candidate = changed
+        model.own_failures, model.own_pace = own_failures, own_pace
 
     def start_incident(self, incident: Incident, now: float) -> int:
         """Let an incident begin now; its number. Raises ValueError when there are too many."""

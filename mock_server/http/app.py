@@ -18,9 +18,11 @@ from mock_server.contract.openapi import openapi_json
 from mock_server.core.engine import Engine
 from mock_server.http.answers import Headers, Reply
 from mock_server.http.context import Context
-from mock_server.http.control import Control, refused
+from mock_server.http.control.plane import Control, refused
+from mock_server.http.cors import Preflights
 from mock_server.http.documentation import documentation
 from mock_server.http.gateway import Gateway
+from mock_server.http.meter import LoadMeter
 from mock_server.http.protocol import Begun, MockProtocol
 
 
@@ -28,26 +30,47 @@ class MockApp(Starlette):
     """Starlette for everything but the API's one endpoint, which is plain ASGI for speed."""
 
     def __init__(
-        self, engine: Engine, clock: SimClock, unix_now: Callable[[], float], *, world_name: str, version: str
+        self,
+        engine: Engine,
+        clock: SimClock,
+        unix_now: Callable[[], float],
+        *,
+        world_name: str,
+        version: str,
+        admin_token: str | None = None,
+        cors: bool = False,
     ) -> None:
         self.turn: list[MockProtocol] = []
-        self._context = Context(engine, clock, unix_now)
+        self._context = Context(engine, clock, unix_now, world_name=world_name, version=version)
         self._gateway = Gateway(self._context)
         self._openapi = openapi_json(version)
         routes = [
             Route("/openapi.json", self._openapi_document),
             Route("/docs", self._documentation),
-            *Control(self._context, world_name, version).routes(),
+            *Control(self._context, admin_token).routes(),
         ]
         super().__init__(routes=routes, exception_handlers={HTTPException: self._envelope})
         self.router.redirect_slashes = False
+        self.cors = cors
+        self._preflights = Preflights(self._serve)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if self.cors and scope["type"] == "http":
+            await self._preflights(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == LLM_AUTO.path:
             await self._gateway(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    @property
+    def meter(self) -> LoadMeter:
+        """Measures the load on the mock itself; the server starts and stops it."""
+        return self._context.meter
 
     def at_once(self, arrived: float, headers: Headers, body: bytes) -> Reply | Begun:
         """Answer a call of the API's endpoint without waiting, if it can be."""

@@ -6,24 +6,39 @@ from collections.abc import Callable, Iterator
 
 from mock_server.clock import SimClock
 from mock_server.core.engine import MAX_SCOPES, Engine
+from mock_server.core.scope import Scope
+from mock_server.http.meter import LoadMeter
 from mock_server.http.observe import Journal
 
 
 class Context:
-    """Engine, clocks, journal and request ids. Mutable: the clocks that single tests have of their own.
+    """Engine, clocks, journal, meter and request ids. Mutable: the clocks that single tests have of their own.
 
     ``unix_now`` reads the calendar clock in seconds, for headers that announce calendar times.
     """
 
-    __slots__ = ("_clocks", "clock", "engine", "ids", "journal", "unix_now")
+    __slots__ = ("_clocks", "clock", "engine", "ids", "journal", "meter", "unix_now", "version", "world_name")
 
-    def __init__(self, engine: Engine, clock: SimClock, unix_now: Callable[[], float]) -> None:
+    def __init__(
+        self, engine: Engine, clock: SimClock, unix_now: Callable[[], float], *, world_name: str, version: str
+    ) -> None:
         self.engine = engine
         self.clock = clock
         self.unix_now = unix_now
+        self.world_name = world_name
+        self.version = version
         self.journal = Journal()
+        self.meter = LoadMeter()
         self.ids = request_ids(engine.seed)
         self._clocks: dict[str, SimClock] = {}  # in the order they were made
+
+    def scope(self, test: str | None) -> Scope:
+        """The state of a test id; None and the empty name are everybody else's."""
+        return self.engine.scope(test or "", self.now(test))
+
+    def now(self, test: str | None) -> float:
+        """The moment on the clock a test id goes by."""
+        return self.clock_of(test or "").now()
 
     def clock_of(self, test: str) -> SimClock:
         """The clock a test id goes by: everybody's, unless it was given one of its own."""

@@ -28,7 +28,7 @@ class Player:
     delay has put off all that follows, in simulated seconds.
     """
 
-    __slots__ = ("_exchange", "_fault", "_put_off", "_send", "_wire")
+    __slots__ = ("_exchange", "_fault", "_put_off", "_send", "_steered", "_wire")
 
     def __init__(self, exchange: Exchange, wire: Wire, send: Send) -> None:
         self._exchange = exchange
@@ -36,6 +36,7 @@ class Player:
         self._send = send
         self._fault = exchange.fault or NO_FAULT
         self._put_off = 0.0
+        self._steered = exchange.clock.steered
 
     async def play(self, decision: Session | Refusal) -> None:
         """Wait for what is still to come, and send it."""
@@ -82,7 +83,11 @@ class Player:
                 await wire.sleep(left)
             finally:
                 clock.wake_up(wire)
-        return not wire.gone
+        if wire.gone:
+            return False
+        if clock.steered == self._steered:  # else how late it is says nothing about the mock
+            self._exchange.context.meter.late.append(-left)
+        return True
 
     async def _reply(self, reply: Reply) -> None:
         if not self._wire.write_whole(reply):

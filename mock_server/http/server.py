@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import ssl
 import sys
 from collections.abc import Callable
+from typing import NamedTuple
 
 import uvicorn
 
 from mock_server.http.app import MockApp
+from mock_server.http.cors import EVERY_ANSWER
+from mock_server.http.meter import LoadMeter
 from mock_server.http.protocol import MockProtocol
 
 # Python's collector decides the latency tail: what exists at start is frozen, and the young are looked at rarely.
@@ -19,11 +23,19 @@ _BACKLOG = 4_096
 _STOP_WITHIN_S = 1
 
 
-class MockServer(uvicorn.Server):
-    """Announces readiness once it accepts."""
+class Certificate(NamedTuple):
+    """The files of a TLS certificate and its private key, PEM."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    certificate: str
+    key: str
+
+
+class MockServer(uvicorn.Server):
+    """Announces readiness once it accepts, and measures its load as long as it runs."""
+
+    def __init__(self, config: uvicorn.Config, meter: LoadMeter, ready: Callable[[], None]) -> None:
         super().__init__(config)
+        self._meter = meter
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -33,10 +45,12 @@ class MockServer(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         if self.started:
+            self._meter.start(asyncio.get_running_loop())
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Give calls in flight a moment, then hang up: what uvicorn cancels instead, it reports with a traceback."""
+        self._meter.stop()
         asyncio.get_running_loop().call_later(_STOP_WITHIN_S, self._hang_up)
         await super().shutdown(sockets)
 
@@ -58,7 +72,13 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: MockApp, listener: socket.socket, url: str) -> None:
+def check_certificate(files: Certificate) -> None:
+    """Raises OSError, which SSL's errors are too, when the files cannot be used. Keys must not need a password."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key, password="")
+
+
+def serve(app: MockApp, listener: socket.socket, url: str, tls: Certificate | None = None) -> None:
     """Serve ``app`` on ``listener`` until SIGINT or SIGTERM; prints the ready line on stdout."""
 
     def ready() -> None:
@@ -77,7 +97,10 @@ def serve(app: MockApp, listener: socket.socket, url: str) -> None:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5 * _STOP_WITHIN_S,
         loop="asyncio" if sys.platform == "win32" else "uvloop",
+        headers=EVERY_ANSWER if app.cors else None,
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
     )
-    server = MockServer(config, ready)
+    server = MockServer(config, app.meter, ready)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listener]))

@@ -1,0 +1,137 @@
+"""Faults and canned answers that are queued for calls to come."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mock_server.core.account import shown
+from mock_server.core.canned import ActiveAnswer, AnswerMatch, AnswerRule, names_model
+from mock_server.core.faults import FaultError
+from mock_server.core.rules import ActiveRule, FaultRule, Match
+from mock_server.core.world import World
+from mock_server.http.context import Context
+from mock_server.http.control.asked import Asked, mistake
+from mock_server.http.control.journal import same_test
+from mock_server.http.request import MAX_TEST_ID, read_test_id
+
+Source = Literal["queued", "world"]
+M = TypeVar("M", Match, AnswerMatch)
+
+
+class FaultView(Struct, frozen=True):
+    """A fault rule, how many matching calls it saw, and how many it struck; a spent one strikes no more."""
+
+    source: Source
+    rule: FaultRule
+    seen: int
+    struck: int
+    spent: bool
+
+
+class Faults(Struct, frozen=True):
+    """Fault rules in order of precedence: first those queued, then the world's."""
+
+    faults: list[FaultView]
+
+
+class AnswerView(Struct, frozen=True):
+    """A canned answer, and how many calls it answered."""
+
+    source: Source
+    rule: AnswerRule
+    answered: int
+
+
+class Answers(Struct, frozen=True):
+    """Canned answers in order of precedence: first those queued, then the world's."""
+
+    answers: list[AnswerView]
+
+
+class Cleared(Struct, frozen=True):
+    """How many were removed."""
+
+    cleared: int
+
+
+def list_faults(context: Context, asked: Asked) -> Faults:
+    """The queued faults, and the world's as the test has met them so far."""
+    queued = [r for r in context.engine.queued.rules if asked.test is None or r.rule.match.test in (None, asked.test)]
+    world = context.scope(asked.test).rules.rules
+    return Faults([*(_fault_view("queued", rule) for rule in queued), *(_fault_view("world", rule) for rule in world)])
+
+
+def queue_fault(context: Context, asked: Asked) -> FaultView:
+    """Let a fault strike matching calls: the next `times`, one in `every`, a `rate`, or `hits` in each `of`."""
+    rule: FaultRule = asked.body
+    match = _checked(context.engine.world, asked.test, rule.match)
+    models = context.engine.world.models
+    if match.provider is not None and not any(name.partition("/")[0] == match.provider for name in models):
+        mistake(f"match.provider is about no model; models are {', '.join(models)}")
+    if match.model is not None and not any(match.model in (name, name.partition("/")[2]) for name in models):
+        mistake(f"match.model is about no model; models are {', '.join(models)}")
+    try:
+        return _fault_view("queued", context.engine.queued.add(replace(rule, match=match)))
+    except FaultError as error:
+        mistake(str(error))
+
+
+def clear_faults(context: Context, asked: Asked) -> Cleared:
+    """Remove the queued faults: all, or those about the test."""
+    book = context.engine.queued
+    before = len(book.rules)
+    book.clear(asked.test)
+    return Cleared(before - len(book.rules))
+
+
+def list_answers(context: Context, asked: Asked) -> Answers:
+    """The queued canned answers, and the world's as the test has met them so far."""
+    queued = [r for r in context.engine.canned.rules if asked.test is None or r.rule.match.test in (None, asked.test)]
+    world = context.scope(asked.test).answers.rules
+    return Answers([*(_answer_view("queued", r) for r in queued), *(_answer_view("world", r) for r in world)])
+
+
+def queue_answer(context: Context, asked: Asked) -> AnswerView:
+    """Give a canned answer to matching calls: the first reply to the first, then the next; the last one repeats."""
+    rule: AnswerRule = asked.body
+    world = context.engine.world
+    match = _checked(world, asked.test, rule.match)
+    if match.model is not None and not any(names_model(match.model, *name.split("/", 1)) for name in world.models):
+        mistake(f"match.model is about no model; models are {', '.join(world.models)}")
+    try:
+        return _answer_view("queued", context.engine.canned.add(replace(rule, match=match)))
+    except FaultError as error:
+        mistake(str(error))
+
+
+def clear_answers(context: Context, asked: Asked) -> Cleared:
+    """Remove the queued canned answers: all, or those about the test."""
+    book = context.engine.canned
+    before = len(book.rules)
+    book.clear(asked.test)
+    return Cleared(before - len(book.rules))
+
+
+def _checked(world: World, test: str | None, match: M) -> M:
+    """The match with the test id of the header; it must not be about what cannot be."""
+    named = same_test(test, match.test, "match.test")
+    if named is not None and not isinstance(read_test_id(named.encode("utf-8", "replace")), str):
+        mistake(f"match.test must be at most {MAX_TEST_ID} visible ASCII characters")
+    if match.key is not None and match.key not in world.accounts:
+        mistake("match.key: no account has this key, so that nothing would ever match")
+    return replace(match, test=named)
+
+
+def _fault_view(source: Source, active: ActiveRule) -> FaultView:
+    match = active.rule.match
+    rule = active.rule if match.key is None else replace(active.rule, match=replace(match, key=shown(match.key)))
+    return FaultView(source, rule, active.seen, active.struck, active.spent)
+
+
+def _answer_view(source: Source, active: ActiveAnswer) -> AnswerView:
+    match = active.rule.match
+    rule = active.rule if match.key is None else replace(active.rule, match=replace(match, key=shown(match.key)))
+    return AnswerView(source, rule, active.answered)

@@ -1,0 +1,258 @@
+"""What the mock saw: requests by filter, how many, waiting for them, and how one was routed."""
+
+from __future__ import annotations
+
+from asyncio import FIRST_COMPLETED, Future, ensure_future, get_running_loop, wait
+from itertools import islice
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from mock_server.core.routing import Candidate, mean_price, quality_for, rank
+from mock_server.core.session import Route, Step
+from mock_server.http.context import Context
+from mock_server.http.control.asked import Asked, mistake, not_found
+from mock_server.http.observe import RING_SIZE, Entry, Journal, Record, Totals
+
+MAX_WAITS: Final = 1_000
+MAX_WAIT_S: Final = 300.0
+
+
+class RequestFilter(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which requests; what is absent matches all."""
+
+    key: Annotated[str | None, Meta(description="the API key, or … and its last four characters")] = None
+    test: Annotated[str | None, Meta(description="the test id; X-Mock-Test says the same")] = None
+    status: Annotated[
+        Annotated[int, Meta(ge=0, le=599)] | None,
+        Meta(description="status of the answer; 0 where there was none"),
+    ] = None
+    code: Annotated[str | None, Meta(description="code of the error")] = None
+    provider: Annotated[str | None, Meta(description="who answered")] = None
+    model: Annotated[str | None, Meta(description="which model answered; provider/model is understood too")] = None
+    stream: Annotated[bool | None, Meta(description="whether a stream was asked for")] = None
+    fault: Annotated[str | None, Meta(description="the beginning of the fault, as `reset` or `code=502`")] = None
+    ending: Annotated[str | None, Meta(description="complete, abandoned or fault")] = None
+
+
+class ListQuery(RequestFilter, frozen=True, forbid_unknown_fields=True):
+    """Which requests, and how many of them."""
+
+    limit: Annotated[int, Meta(ge=0, le=1_000_000, description="at most so many, the newest first")] = 100
+
+
+class WaitQuery(RequestFilter, frozen=True, forbid_unknown_fields=True):
+    """Which requests, how many, and how long to wait."""
+
+    count: Annotated[int, Meta(ge=0, le=RING_SIZE, description="how many must have finished")] = 1
+    timeout: Annotated[float, Meta(ge=0, le=MAX_WAIT_S, description="wall seconds")] = 10.0
+
+
+class Requests(Struct, frozen=True):
+    """Counters of everybody since the start or the last reset, and the latest entries that match, newest first."""
+
+    totals: Totals
+    remembered_at_most: int
+    matching: int
+    entries: list[Entry]
+
+
+class Count(Struct, frozen=True):
+    """How many of the remembered requests match."""
+
+    count: int
+
+
+class Waited(Struct, frozen=True):
+    """How many match, and whether that is as many as were waited for."""
+
+    count: int
+    reached: bool
+
+
+class RoutedAttempt(Struct, frozen=True):
+    """One attempt: who, why there, and what came of it. ``ms`` are wall milliseconds, prices USD per million tokens."""
+
+    provider: str
+    model: str
+    rank: int
+    why: str
+    quality: float
+    price_usd_per_1m: float
+    healthy: bool
+    result: str
+    ms: float
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class RouteView(Struct, frozen=True):
+    """How one request was routed; ``passed_over`` were better placed, but their breaker was open."""
+
+    request_id: str
+    mode: str
+    task: str
+    ranking: list[str]
+    passed_over: list[str]
+    attempts: list[RoutedAttempt]
+
+
+class Waiter:
+    """Counts matching requests until there are enough. Mutable: the count."""
+
+    def __init__(self, journal: Journal, wanted: RequestFilter, count: int) -> None:
+        self._journal = journal
+        self._wanted = wanted
+        self._enough = count
+        self.reached: Future[None] = get_running_loop().create_future()
+        self.count = 0
+        self.recount()
+
+    def seen(self, record: Record) -> None:
+        """A request has finished."""
+        self.count += matches(record, self._wanted)
+        if self.count >= self._enough and not self.reached.done():
+            self.reached.set_result(None)
+
+    def recount(self) -> None:
+        """The journal has forgotten some."""
+        self.count = 0
+        if not self._enough:
+            self.reached.set_result(None)
+        for record in self._journal.records():
+            self.seen(record)
+
+
+def matches(record: Record, wanted: RequestFilter) -> bool:
+    """Whether a request is asked for."""
+    entry = record.entry
+    key = record.key if wanted.key is None or not wanted.key.startswith("…") else entry.key
+    return (
+        wanted.key in (None, key)
+        and wanted.test in (None, entry.test)
+        and wanted.status in (None, entry.status)
+        and wanted.code in (None, entry.code)
+        and wanted.provider in (None, entry.provider)
+        and wanted.model in (None, entry.model, f"{entry.provider}/{entry.model}")
+        and wanted.stream in (None, entry.stream)
+        and wanted.ending in (None, entry.ending)
+        and (wanted.fault is None or entry.fault.startswith(wanted.fault))
+    )
+
+
+def list_requests(context: Context, asked: Asked) -> Requests:
+    """The latest requests that match, and counters since the start, which never drop."""
+    found = _matching(context, _filter(context, asked))
+    limit: int = asked.query.limit
+    return Requests(context.journal.totals(), RING_SIZE, len(found), [record.entry for record in islice(found, limit)])
+
+
+def count_requests(context: Context, asked: Asked) -> Count:
+    """How many of the remembered requests match."""
+    return Count(len(_matching(context, _filter(context, asked))))
+
+
+async def wait_for_requests(context: Context, asked: Asked) -> Waited:
+    """Wait until so many matching requests have finished, or the timeout is over."""
+    journal, query = context.journal, asked.query
+    if len(journal.watchers) >= MAX_WAITS:
+        mistake(f"{MAX_WAITS} requests wait already")
+    waiter = Waiter(journal, _filter(context, asked), query.count)
+    gone = ensure_future(asked.gone())
+    journal.watchers.add(waiter)
+    try:
+        await wait({waiter.reached, gone}, timeout=query.timeout, return_when=FIRST_COMPLETED)
+    finally:
+        journal.watchers.discard(waiter)
+        gone.cancel()
+    return Waited(waiter.count, waiter.count >= query.count)
+
+
+def show_route(context: Context, asked: Asked) -> RouteView:
+    """The attempts of one request: who, why ranked there, result, time and tokens."""
+    record = context.journal.find(asked.path["request_id"])
+    if record is None:
+        not_found(f"no finished request of this id is among the last {RING_SIZE:,}")
+    route = record.route
+    if route is None:
+        return RouteView(record.entry.request_id, "", "", [], [], [])
+    strategy, task = route.call.strategy, route.call.demand.task
+    names = [candidate.name for candidate in route.candidates]
+    tried = [f"{step.provider}/{step.model}" for step in record.entry.attempts]
+    last = max((names.index(name) for name in tried if name in names), default=-1)
+    scale = context.clock.scale
+    return RouteView(
+        record.entry.request_id,
+        strategy.mode,
+        task,
+        names,
+        [name for name in names[:last] if name not in tried],
+        [_attempt(record, route, step, scale) for step in record.entry.attempts],
+    )
+
+
+def _attempt(record: Record, route: Route, step: Step, scale: float) -> RoutedAttempt:
+    task, name, entry = route.call.demand.task, f"{step.provider}/{step.model}", record.entry
+    place, candidate = next(((n, c) for n, c in enumerate(route.candidates, 1) if c.name == name), (0, None))
+    answered = step.result in ("ok", "abandoned", "struck")
+    return RoutedAttempt(
+        step.provider,
+        step.model,
+        place,
+        "given: a canned or replayed answer" if candidate is None else _why(route, candidate, place),
+        0.0 if candidate is None else round(quality_for(candidate, task), 6),
+        0.0 if candidate is None else mean_price(candidate),
+        name not in route.ill,
+        step.result,
+        round((step.ended - step.started) * scale * 1e3, 3),
+        entry.prompt_tokens if answered else 0,
+        entry.completion_tokens if answered else 0,
+    )
+
+
+def _why(route: Route, candidate: Candidate, place: int) -> str:
+    """Why a candidate has its place, in words."""
+    strategy, task, settings = route.call.strategy, route.call.demand.task, candidate.settings
+    on_merit = rank(route.candidates, strategy, task)
+    merit = {
+        "cost": f"{mean_price(candidate):g} USD per million tokens",
+        "latency": f"{settings.ttft.median_s() * 1e3:g} ms to the first token",
+        "throughput": f"{settings.tokens_per_s:g} tokens/s",
+    }.get(strategy.mode, f"quality {quality_for(candidate, task):.3g} for {task}")
+    parts = [f"place {place} of {len(route.candidates)} for mode {strategy.mode}: {merit}"]
+    if strategy.mode in ("auto", "balanced") and on_merit and on_merit[0] is candidate:
+        parts.append(f"the cheapest of those near the best, {mean_price(candidate):g} USD per million tokens")
+    if candidate.provider in strategy.providers.order:
+        parts.append("named in strategy.providers.order")
+    parts.append("put last: known to be failing" if candidate.name in route.ill else "healthy")
+    return "; ".join(parts)
+
+
+def _matching(context: Context, wanted: RequestFilter) -> list[Record]:
+    return [record for record in context.journal.records() if matches(record, wanted)]
+
+
+def _filter(context: Context, asked: Asked) -> RequestFilter:
+    """The filter of a query, with the test id of the header."""
+    wanted: RequestFilter = asked.query
+    test = same_test(asked.test, wanted.test, "?test=")
+    if wanted.key is not None and not wanted.key.startswith("…") and wanted.key not in context.engine.world.accounts:
+        mistake("key: no account has this key; calls with a wrong key are found by status=401")
+    return RequestFilter(
+        wanted.key,
+        test,
+        wanted.status,
+        wanted.code,
+        wanted.provider,
+        wanted.model,
+        wanted.stream,
+        wanted.fault,
+        wanted.ending,
+    )
+
+
+def same_test(header: str | None, named: str | None, where: str) -> str | None:
+    """The test id that header and request name, if any. Raises when they differ."""
+    if header is not None and named is not None and header != named:
+        mistake(f"X-Mock-Test and {where} contradict each other")
+    return header if named is None else named

@@ -1,0 +1,121 @@
+"""Serves the control plane: from a request to its handler's answer, or the documented envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from hmac import compare_digest
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mock_server.contract.errors import INVALID_API_KEY, Refusal
+from mock_server.http.answers import JSON_TYPE, NO_TIMING, error_body, error_headers
+from mock_server.http.context import Context
+from mock_server.http.control.asked import Asked, MistakeError, Nothing, mistake, read_json, read_query
+from mock_server.http.control.document import control_openapi
+from mock_server.http.control.table import ENDPOINTS, PREFIX, Endpoint, Said
+from mock_server.http.request import WRONG_TYPE, Head, read_body, read_test_id
+
+TOKEN_HEADER: Final = "x-mock-admin-token"  # noqa: S105 - the name of a header
+_UNTRUSTED: Final = Refusal(
+    INVALID_API_KEY, f"{INVALID_API_KEY.message}: the control plane wants the admin token in X-Mock-Admin-Token"
+)
+
+
+class Control:
+    """The endpoints of the control plane. ``token`` is what every request must show; None: there is none."""
+
+    def __init__(self, context: Context, token: str | None) -> None:
+        self._context = context
+        self._token = token
+        self._document = msgspec.json.format(msgspec.json.encode(control_openapi(context.version)), indent=2) + b"\n"
+
+    def routes(self) -> list[Route]:
+        """The routes to mount, one for each path."""
+        by_path: dict[str, dict[str, Endpoint]] = {}
+        for endpoint in ENDPOINTS:
+            by_path.setdefault(PREFIX + endpoint.path, {})[endpoint.method] = endpoint
+        return [
+            Route(PREFIX + "/openapi.json", self._openapi, methods=["GET"]),
+            *(self._route(path, methods) for path, methods in by_path.items()),
+        ]
+
+    def _route(self, path: str, methods: dict[str, Endpoint]) -> Route:
+        async def answer(request: Request) -> Response:
+            endpoint = methods["GET" if request.method == "HEAD" else request.method]
+            return await self._answer(endpoint, request)
+
+        return Route(path, answer, methods=list(methods))
+
+    async def _openapi(self, request: Request) -> Response:
+        if not self._trusts(request):
+            return refused(self._context, _UNTRUSTED)
+        return Response(self._document, media_type="application/json")
+
+    async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
+        context = self._context
+        if not self._trusts(request):
+            return refused(context, _UNTRUSTED)
+        try:
+            asked = await _read(endpoint, request)
+            said = endpoint.handler(context, asked)
+            if isinstance(said, Awaitable):
+                said = await said
+        except MistakeError as error:
+            return refused(context, error.refusal)
+        return _json(said)
+
+    def _trusts(self, request: Request) -> bool:
+        if self._token is None:
+            return True
+        shown = request.headers.get(TOKEN_HEADER, "")
+        return compare_digest(shown.encode("latin-1"), self._token.encode())
+
+
+async def _read(endpoint: Endpoint, request: Request) -> Asked:
+    """What is asked. Raises :class:`MistakeError`."""
+    head = Head(request.scope["headers"])
+    test = read_test_id(head.test)
+    if isinstance(test, Refusal):
+        raise MistakeError(test)
+    query = read_query(request.scope["query_string"], endpoint.query)
+    content = await read_body(request.receive)
+    if isinstance(content, Refusal):
+        raise MistakeError(content)
+    content = content or b""
+    body: msgspec.Struct | None = None
+    if endpoint.body is None:
+        if content.strip():
+            mistake(f"{endpoint.method} takes no body here")
+    else:
+        # Web pages can send a POST to any host, but not one declared as JSON.
+        if not head.is_json():
+            raise MistakeError(WRONG_TYPE)
+        if endpoint.body is not Nothing and not content.strip():
+            mistake("the body is empty; it must be a JSON object")
+        body = read_json(content, endpoint.body)
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    return Asked(test or None, request.path_params, query, body, gone)
+
+
+def refused(context: Context, refusal: Refusal) -> Response:
+    """The documented envelope, for all but the API's endpoint."""
+    response = Response(error_body(refusal), refusal.kind.status)
+    response.raw_headers += [
+        JSON_TYPE,
+        (b"x-request-id", next(context.ids).encode()),
+        NO_TIMING.header(),
+        *error_headers(refusal, 1.0),
+    ]
+    return response
+
+
+def _json(said: Said) -> Response:
+    return said if isinstance(said, Response) else Response(msgspec.json.encode(said), media_type="application/json")

@@ -1,0 +1,110 @@
+"""The endpoints of the control plane: its routes, OpenAPI document and table in the documentation derive from here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from mock_server.core.account import AccountView
+from mock_server.core.canned import AnswerRule
+from mock_server.core.rules import FaultRule
+from mock_server.http.context import Context
+from mock_server.http.control import accounts, faults, incidents, journal, metrics, providers, steering
+from mock_server.http.control.asked import Asked, Nothing
+
+PREFIX: Final = "/__mock__"
+
+Said = Struct | Response
+Handler = Callable[[Context, Asked], Said | Awaitable[Said]]
+
+
+class Endpoint(Struct, frozen=True):
+    """One method of one path; what it means is said where it is handled. ``answer`` is None where it is no JSON."""
+
+    method: str
+    path: str
+    handler: Handler
+    answer: type[Struct] | None
+    body: type[Struct] | None = None
+    query: type[Struct] = Nothing
+    shown: str = ""
+
+    @property
+    def name(self) -> str:
+        """A word for machines."""
+        return str(getattr(self.handler, "__name__", ""))
+
+    @property
+    def meaning(self) -> str:
+        """One sentence."""
+        return (self.handler.__doc__ or "").strip().split("\n")[0]
+
+
+_FAULT: Final = '{"match": {"test": …, "text": …, …}, "code": 502}, or "fault": "reset;stage=mid_stream;after=3"'
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint("GET", "/health", steering.show_health, steering.Health),
+    Endpoint("GET", "/requests", journal.list_requests, journal.Requests, query=journal.ListQuery),
+    Endpoint("GET", "/requests/count", journal.count_requests, journal.Count, query=journal.RequestFilter),
+    Endpoint("GET", "/requests/wait", journal.wait_for_requests, journal.Waited, query=journal.WaitQuery),
+    Endpoint("GET", "/requests/{request_id}/route", journal.show_route, journal.RouteView),
+    Endpoint("GET", "/faults", faults.list_faults, faults.Faults),
+    Endpoint("POST", "/faults", faults.queue_fault, faults.FaultView, FaultRule, shown=_FAULT),
+    Endpoint("DELETE", "/faults", faults.clear_faults, faults.Cleared),
+    Endpoint("GET", "/answers", faults.list_answers, faults.Answers),
+    Endpoint(
+        "POST",
+        "/answers",
+        faults.queue_answer,
+        faults.AnswerView,
+        AnswerRule,
+        shown='{"match": {"contains": …}, "replies": [{"text": …}, …]}',
+    ),
+    Endpoint("DELETE", "/answers", faults.clear_answers, faults.Cleared),
+    Endpoint("GET", "/providers", providers.list_providers, providers.Providers),
+    Endpoint("GET", "/providers/{name:path}", providers.show_provider, providers.ProviderView),
+    Endpoint(
+        "PUT",
+        "/providers/{name:path}",
+        providers.change_provider,
+        providers.ProviderView,
+        providers.ProviderChange,
+        shown='{"error_rate": 0.5, "ttft_ms": 900, …} or {"reset": true}',
+    ),
+    Endpoint("GET", "/incidents", incidents.list_incidents, incidents.Incidents),
+    Endpoint(
+        "POST",
+        "/incidents",
+        incidents.start_incident,
+        incidents.IncidentView,
+        incidents.IncidentStart,
+        shown='{"kind": "outage", "for": 30, "match": "openai", …}',
+    ),
+    Endpoint("DELETE", "/incidents", incidents.end_incidents, incidents.Ended),
+    Endpoint("DELETE", "/incidents/{number}", incidents.end_incident, incidents.Ended),
+    Endpoint("GET", "/accounts/{key}", accounts.show_account, AccountView),
+    Endpoint(
+        "PUT",
+        "/accounts/{key}",
+        accounts.change_account,
+        AccountView,
+        accounts.AccountChange,
+        shown='{"balance": 100, "plan": "free"}',
+    ),
+    Endpoint("GET", "/ledger", accounts.show_ledger, accounts.LedgerView),
+    Endpoint("GET", "/clock", steering.show_clock, steering.ClockView),
+    Endpoint(
+        "POST",
+        "/clock",
+        steering.steer_clock,
+        steering.ClockView,
+        steering.ClockChange,
+        shown='{"freeze": true}, {"advance": 60}, {"resume": true} or {"auto": true}',
+    ),
+    Endpoint("POST", "/reset", steering.reset, steering.ResetView, Nothing),
+    Endpoint("GET", "/load", steering.show_load, steering.Load),
+    Endpoint("GET", "/metrics", metrics.show_metrics, None),
+)
