@@ -15,6 +15,8 @@ from typing import Final
 from mock_server.contract.accounts import PLANS, TEST_KEYS
 from mock_server.core.faults import FRAMING_MEANINGS, STAGE_MEANINGS, STAGES, TABLE
 from mock_server.core.world import World
+from mock_server.http.control.asked import fields_of
+from mock_server.http.control.table import ENDPOINTS, PREFIX
 from mock_server.schema import settings_of
 
 DOCS: Final = Path(__file__).parent
@@ -71,6 +73,16 @@ def _meanings(what: str, meanings: Iterable[tuple[str, str]]) -> str:
     return _table((what, "meaning"), ((f"`{name}`", meaning) for name, meaning in meanings))
 
 
+def _control() -> str:
+    rows = []
+    for endpoint in ENDPOINTS:
+        path = PREFIX + endpoint.path.replace(":path", "")
+        query = ", ".join(f"`{field.encode_name}`" for field in fields_of(endpoint.query))
+        takes = f"`{endpoint.shown}`" if endpoint.shown else query
+        rows.append((f"`{endpoint.method} {path}`", takes, endpoint.meaning))
+    return _table(("request", "takes", "what it does"), rows)
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "faults": _faults,
     "stages": partial(_meanings, "stage", STAGE_MEANINGS.items()),
@@ -78,6 +90,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "settings": _settings,
     "keys": _keys,
     "plans": _plans,
+    "control": _control,
 }
 
 
