@@ -11,7 +11,8 @@ from typing import NoReturn
 _BUILD = """Read a run directory made by `load-test run`, and write summary.json, summary.md, report.html and junit.xml
 beside its samples, which are never touched."""
 _EXIT = """exit codes: 0 passed; 1 a gate failed; 2 wrong usage or nothing there to measure; 3 the measurement is
-invalid; 4 inconclusive"""
+invalid; 4 inconclusive; 130 interrupted"""
+_INTERRUPTED = 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,6 +42,14 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     arguments = _parser().parse_args(argv)
+    try:
+        return _build(arguments)
+    except KeyboardInterrupt:
+        print("perf-report: interrupted; the samples are untouched, and no file is half-written", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _build(arguments: argparse.Namespace) -> int:
     try:
         # Imported here so that a mock-only installation hears what to install instead of a traceback.
         from reports.build import build

@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
         prog="load-test",
         description="Drive load against an LLM gateway and record every request.",
         epilog="Exit codes: 0 passed, 1 a gate failed, 2 wrong usage or nothing to measure, 3 invalid, "
-        "4 inconclusive, 130 interrupted before anything was sent.",
+        "4 inconclusive, 130 interrupted before anything was sent, or while the report was built.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     listing = commands.add_parser("list", help="the scenarios, one line each", description="List the scenarios.")

@@ -241,4 +241,11 @@ def judge(out: Path, *, inconclusive_ok: bool) -> int:
         return 0 if inconclusive_ok else 4
     command = [sys.executable, "-m", "reports", "build", str(out)]
     command += ["--inconclusive-ok"] if inconclusive_ok else []
-    return subprocess.run(command, env=python_path(), check=False).returncode  # noqa: S603 - our own module
+    # In a session of its own: Ctrl-C comes to it through us, once, so that it says so and leaves no half file.
+    with subprocess.Popen(command, env=python_path(), start_new_session=True) as report:  # noqa: S603 - our own module
+        try:
+            return report.wait()
+        except KeyboardInterrupt:
+            report.send_signal(signal.SIGINT)
+            report.wait(_GRACE_S)
+            return _INTERRUPTED

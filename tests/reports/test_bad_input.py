@@ -178,6 +178,22 @@ def test_a_report_that_cannot_be_written_is_refused_and_leaves_nothing(
     assert not list(run.glob(".*"))
 
 
+def test_an_interrupted_build_is_one_line_and_leaves_no_half_file(
+    make_run: Make, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    run = make_run().write()
+    before = {path.name for path in run.iterdir()}
+    monkeypatch.setattr("reports.build.Path.replace", interrupt)
+    assert main(["build", str(run)]) == 130
+    said = capsys.readouterr().err
+    assert said.startswith("perf-report: interrupted; the samples are untouched")
+    assert said.count("\n") == 1
+    assert {path.name for path in run.iterdir()} == before
+
+
 def test_a_missing_extra_says_what_to_install() -> None:
     hide = "import sys; sys.modules['pandas'] = None; from reports.__main__ import main; sys.exit(main(['build', '.']))"
     done = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, check=False)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scenarios.catalog import script_calls
+from scenarios.run import judge
 
 Start = Callable[..., Any]
 Finish = Callable[[str], Any]
@@ -230,3 +231,35 @@ def test_smoke_against_its_own_mock_passes_and_reports(
     assert port is not None
     with socket.socket() as sock:
         assert sock.connect_ex(("127.0.0.1", int(port[1]))) != 0
+
+
+class Report:
+    """A report being built when Ctrl-C comes."""
+
+    def __init__(self, command: list[str], **_: object) -> None:
+        self.command, self.signals = command, list[int]()
+        REPORTS.append(self)
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.signals == [signal.SIGINT]
+
+    def send_signal(self, number: int) -> None:
+        self.signals.append(number)
+
+    def wait(self, _timeout_s: float | None = None) -> int:
+        if not self.signals:
+            raise KeyboardInterrupt
+        return -signal.SIGINT
+
+
+# Every report begun by the test below.
+REPORTS: list[Report] = []
+
+
+def test_ctrl_c_while_the_report_is_built_is_passed_on_to_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("scenarios.run.subprocess.Popen", Report)
+    assert judge(tmp_path, inconclusive_ok=False) == 130
+    assert [report.command[1:] for report in REPORTS] == [["-m", "reports", "build", str(tmp_path)]]

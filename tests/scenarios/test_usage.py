@@ -52,7 +52,7 @@ REMOTE = ("--target", "http://127.0.0.1:1", "--api-key", "k")
         ((), "COMMAND"),
         (("run",), "SCENARIO"),
         (("run", "stedy"), "did you mean steady?"),
-        (("run", "xyzzy"), "Scenarios: smoke, steady"),
+        (("run", "xyzzy"), "there are smoke, steady"),
         (("show", "smok"), "did you mean smoke?"),
         (("run", "steady", "--rate", "5", "--users", "5"), "give one of them"),
         (("run", "steady", "--rate", "0"), "above 0"),
