@@ -42,7 +42,7 @@ class ProviderChange(Struct, frozen=True, forbid_unknown_fields=True):
     breaker: Annotated[
         Literal["open", "closed"] | UnsetType, Meta(description="of a whole provider; open lasts a cooldown")
     ] = UNSET
-    reset: Annotated[Literal[True] | UnsetType, Meta(description="alone: all as the world has it")] = UNSET
+    reset: Annotated[bool | UnsetType, Meta(description="alone: all as the world has it")] = UNSET
 
 
 class ModelView(Struct, frozen=True):
@@ -117,8 +117,8 @@ def _check(change: ProviderChange, context: Context, scope: Scope, name: str) ->
     given = [field for field in change.__struct_fields__ if getattr(change, field) is not UNSET]
     if not given:
         mistake(f"name something to change: {', '.join(change.__struct_fields__)}")
-    if change.reset is True and len(given) > 1:
-        mistake("reset: true goes alone")
+    if change.reset is not UNSET and not (change.reset and len(given) == 1):
+        mistake("reset: must be true, and goes alone")
     if change.latency_scale is not UNSET:
         if change.ttft_ms is not UNSET or change.tokens_per_s is not UNSET:
             mistake("latency_scale and ttft_ms or tokens_per_s contradict each other")

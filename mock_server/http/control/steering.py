@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -28,13 +28,13 @@ class Health(Struct, frozen=True):
 class ClockChange(Struct, frozen=True, forbid_unknown_fields=True):
     """Exactly one action."""
 
-    freeze: Annotated[Literal[True] | UnsetType, Meta(description="time stands still")] = UNSET
+    freeze: Annotated[bool | UnsetType, Meta(description="time stands still")] = UNSET
     advance: Annotated[
         Annotated[float, Meta(ge=0, le=MAX_ADVANCE_S)] | UnsetType, Meta(description="jump ahead, simulated seconds")
     ] = UNSET
-    resume: Annotated[Literal[True] | UnsetType, Meta(description="time runs on from where it stands")] = UNSET
+    resume: Annotated[bool | UnsetType, Meta(description="time runs on from where it stands")] = UNSET
     auto: Annotated[
-        Literal[True] | UnsetType,
+        bool | UnsetType,
         Meta(description="time stands still, but jumps ahead whenever every call in flight only waits"),
     ] = UNSET
 
@@ -112,6 +112,8 @@ def steer_clock(context: Context, asked: Asked) -> ClockView:
     actions = [name for name in change.__struct_fields__ if getattr(change, name) is not UNSET]
     if len(actions) != 1:
         mistake(f"give exactly one of {', '.join(change.__struct_fields__)}, not {' and '.join(actions) or 'none'}")
+    if getattr(change, actions[0]) is False:
+        mistake(f"{actions[0]}: must be true")
     clock = context.own_clock(asked.test or "")
     if change.freeze is True:
         clock.freeze()

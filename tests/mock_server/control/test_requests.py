@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from tests.mock_server.control.conftest import Plane
+from tests.mock_server.wire import assert_refused, chat
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, "abcdef"),
+        ({"key": "sk-test-pro"}, "ab"),
+        ({"key": "sk-test-limited"}, "c"),
+        ({"key": "…ited"}, "cf"),
+        ({"test": "one"}, "e"),
+        ({"status": 200}, "abcef"),
+        ({"status": 401}, "d"),
+        ({"code": "INVALID_API_KEY"}, "d"),
+        ({"provider": "openai"}, "a"),
+        ({"model": "gpt-4.1"}, "a"),
+        ({"model": "openai/gpt-4.1"}, "a"),
+        ({"stream": True}, "b"),
+        ({"stream": False, "key": "sk-test-pro"}, "a"),
+        ({"fault": "delay"}, "f"),
+        ({"fault": "delay;stage=before_headers"}, "f"),
+        ({"ending": "fault"}, ""),
+        ({"ending": "complete", "test": "one"}, "e"),
+    ],
+    ids=str,
+)
+def test_requests_are_found_by_what_they_were(plane: Plane, wanted: dict[str, Any], found: str) -> None:
+    mock, others = plane.mock, {"strategy": {"providers": {"ignore": ["openai"]}}}
+    mock.call(chat("a", strategy={"models": ["gpt-4.1"]}), key="sk-test-pro")
+    mock.call(chat("b", stream=True, **others), key="sk-test-pro")
+    mock.call(chat("c", **others), key="sk-test-limited")
+    mock.call(chat("d", **others), key="sk-unknown")
+    mock.call(chat("e", **others), test="one", key="sk-test-free")
+    last = mock.call(chat("f", **others), headers={"X-Mock-Fault": "delay;for=0"})
+    assert plane.get("requests/wait", count=6)["reached"]
+    ids = [entry["request_id"] for entry in reversed(plane.get("requests")["entries"])]
+    assert ids[-1] == last.headers["x-request-id"]
+    answer = plane.get("requests", **{k: str(v).lower() if v in (True, False) else v for k, v in wanted.items()})
+    assert "".join("abcdef"[ids.index(entry["request_id"])] for entry in reversed(answer["entries"])) == found
+    count = plane.get("requests/count", **{k: str(v).lower() if v in (True, False) else v for k, v in wanted.items()})
+    assert count == {"count": len(found)}
+    assert answer["matching"] == len(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "says"),
+    [
+        ("requests", {"limit": "-1"}, "limit: must be an integer >= 0"),
+        ("requests", {"limit": ""}, "limit: must be an integer"),
+        ("requests", {"limit": "9" * 5_000}, "limit: must be an integer"),
+        ("requests", {"status": "2xx"}, "status: must be an integer >= 0 and <= 599, not '2xx'"),
+        ("requests", {"status": "600"}, "status"),
+        ("requests", {"stream": "yes"}, "stream: must be true or false, not 'yes'"),
+        ("requests", {"statsu": "200"}, "statsu: unknown key: did you mean 'status'? allowed are key, test, status"),
+        ("requests/count", {"limit": "5"}, "limit: unknown key"),
+        ("requests/wait", {"count": "0.5"}, "count: must be an integer"),
+        ("requests/wait", {"count": "10001"}, "count: must be an integer >= 0 and <= 10000"),
+        ("requests/wait", {"timeout": "301"}, "timeout: must be a number >= 0 and <= 300"),
+        ("requests/wait", {"timeout": "nan"}, "timeout: must be a number"),
+        ("requests", {"key": "sk-nobody-has-this"}, "no account has this key"),
+        ("clock", {"now": "1"}, "no query parameters are known here, but 'now' is given"),
+    ],
+)
+def test_parameters_that_cannot_be_understood_are_refused(
+    plane: Plane, path: str, params: dict[str, str], says: str
+) -> None:
+    message = assert_refused(plane.ask("GET", path, **params), 400, "INVALID_MOCK_DIRECTIVE", says=says)
+    assert "nobody" not in message
+
+
+def test_a_parameter_given_twice_or_against_the_header_is_refused(plane: Plane) -> None:
+    twice = plane.mock.http.get("/__mock__/requests?status=200&status=401")
+    assert_refused(twice, 400, "INVALID_MOCK_DIRECTIVE", says="?status= is given twice")
+    against = plane.mock.http.get("/__mock__/requests?test=a", headers={"X-Mock-Test": "b"})
+    assert_refused(against, 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test and ?test= contradict each other")
+    assert plane.get("requests/count", test="a") == {"count": 0}
+
+
+def test_waiting_ends_with_the_request_that_was_waited_for(slow_plane: Plane) -> None:
+    mock = slow_plane.mock
+    mock.call(chat("before"), test="mine")
+    body = chat(strategy={"models": ["slow/steady"]}, max_tokens=1)
+    threads = [threading.Thread(target=mock.call, args=(body,), kwargs={"test": name}) for name in ("mine", "other")]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    waited = slow_plane.get("requests/wait", test="mine", count=2, timeout=20, status=200)
+    took = time.monotonic() - began
+    for thread in threads:
+        thread.join()
+    assert waited == {"count": 2, "reached": True}
+    assert 0.29 < took < 5.0  # the answer was planned for 300 ms
+
+
+def test_waiting_ends_with_its_timeout(plane: Plane) -> None:
+    plane.mock.call()
+    began = time.monotonic()
+    assert plane.get("requests/wait", count=2, timeout="0.2") == {"count": 1, "reached": False}
+    assert 0.19 < time.monotonic() - began < 5.0
+    assert plane.get("requests/wait", count=0, timeout=0) == {"count": 1, "reached": True}
+
+
+def test_waiting_goes_by_the_wall_clock(plane: Plane) -> None:
+    plane.post("clock", {"freeze": True})
+    assert plane.get("requests/wait", timeout="0.05") == {"count": 0, "reached": False}
+
+
+def test_a_reset_makes_those_who_wait_count_anew(plane: Plane) -> None:
+    mock, found = plane.mock, list[Any]()
+    mock.call()
+    thread = threading.Thread(target=lambda: found.append(plane.get("requests/wait", count=2, timeout=20)))
+    thread.start()
+    while "mock_in_flight" not in mock.http.get("/__mock__/metrics").text:
+        assert thread.is_alive()
+    mock.reset()
+    mock.call()
+    mock.call()
+    thread.join()
+    assert found == [{"count": 2, "reached": True}]
+
+
+def test_the_route_tells_every_attempt_and_why(plane: Plane) -> None:
+    answer = plane.mock.call(chat(strategy={"mode": "cost"}), key="sk-test-outage")
+    route = plane.get(f"requests/{answer.headers['x-request-id']}/route")
+    assert (route["mode"], route["task"], route["passed_over"]) == ("cost", "chat", [])
+    assert [a["rank"] for a in route["attempts"]] == [1, 2, 3]
+    assert [f"{a['provider']}/{a['model']}" for a in route["attempts"]] == route["ranking"][:3]
+    prices = [a["price_usd_per_1m"] for a in route["attempts"]]
+    assert prices == sorted(prices)
+    first = route["attempts"][0]
+    assert (first["result"], first["prompt_tokens"], first["completion_tokens"]) == ("error", 0, 0)
+    assert first["why"].startswith("place 1 of ")
+    assert "USD per million tokens; healthy" in first["why"]
+
+
+def test_the_route_tells_time_and_tokens(slow_plane: Plane) -> None:
+    body = chat(strategy={"models": ["slow/steady"]}, max_tokens=1)
+    answer = slow_plane.mock.call(body)
+    assert slow_plane.get("requests/wait")["reached"]
+    (attempt,) = slow_plane.get(f"requests/{answer.headers['x-request-id']}/route")["attempts"]
+    usage = answer.json()["usage"]
+    assert (attempt["result"], attempt["healthy"], attempt["rank"]) == ("ok", True, 1)
+    assert attempt["ms"] == pytest.approx(300, abs=1)
+    assert (attempt["prompt_tokens"], attempt["completion_tokens"]) == (
+        usage["prompt_tokens"],
+        usage["completion_tokens"],
+    )
+
+
+def test_the_route_tells_who_was_passed_over_and_who_was_known_to_fail(plane: Plane) -> None:
+    mock = plane.mock
+    best = mock.call(chat(strategy={"mode": "quality"})).json()
+    plane.put(f"providers/{best['provider']}", {"breaker": "open"})
+    other = mock.call(chat(strategy={"mode": "quality", "providers": {"only": [best["provider"], "groq"]}}))
+    route = plane.get(f"requests/{other.headers['x-request-id']}/route")
+    assert other.json()["provider"] == "groq"
+    assert route["ranking"][-1].startswith(best["provider"])
+    alone = mock.call(chat(strategy={"providers": {"only": [best["provider"]]}}))
+    assert_refused(alone, 502, "ALL_PROVIDERS_FAILED")
+
+
+def test_a_call_without_a_route_has_none_and_an_unknown_one_is_not_found(plane: Plane) -> None:
+    refused = plane.mock.call(b"{")
+    assert plane.get(f"requests/{refused.headers['x-request-id']}/route")["attempts"] == []
+    assert_refused(plane.ask("GET", "requests/req_0000000/route"), 404, "NOT_FOUND", says="no finished request")
