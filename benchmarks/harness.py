@@ -81,11 +81,14 @@ def mock_command(world: str) -> list[str]:
 
 
 @contextmanager
-def running(command: Sequence[str], core: int | None) -> Iterator[Server]:
-    """Start a server that prints `… ready on http://127.0.0.1:PORT`, wait for that line, stop it afterwards."""
+def running(command: Sequence[str], core: int | None, stderr: IO[str] | None = None) -> Iterator[Server]:
+    """Start a server that prints `… ready on http://127.0.0.1:PORT`, wait for that line, stop it afterwards.
+
+    What it complains of goes to `stderr`, or to this process's own.
+    """
     started = time.perf_counter()
     with on_core(core):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
     assert process.stdout is not None
     try:
         url = _ready_url(process.stdout)

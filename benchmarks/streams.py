@@ -100,16 +100,19 @@ def plain_body(number: int) -> bytes:
 
 
 class Usage:
-    """CPU seconds and the largest resident set of a process, sampled while the block runs. Mutable."""
+    """What a server used while the block ran, and what others took of the machine. Mutable.
+
+    `cpu_share` is of one core; `other_share` is of all cores, by processes but the server and this one.
+    """
 
     def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
+        self._process, self._own = psutil.Process(pid), psutil.Process()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self.before = self.largest = 0
 
     def __enter__(self) -> Usage:
-        self._began, self._cpu = time.monotonic(), self._process.cpu_times()
+        self._began, self._cpu, self._busy = time.monotonic(), _spent(self._process), self._machine()
         self.before = self.largest = self._process.memory_info().rss
         self._thread.start()
         return self
@@ -117,12 +120,23 @@ class Usage:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        spent, cpu = self._process.cpu_times(), self._cpu
-        self.cpu_share = (spent.user + spent.system - cpu.user - cpu.system) / (time.monotonic() - self._began)
+        passed = time.monotonic() - self._began
+        self.cpu_share = (_spent(self._process) - self._cpu) / passed
+        self.other_share = max(0.0, self._machine() - self._busy) / passed / (psutil.cpu_count() or 1)
+
+    def _machine(self) -> float:
+        """CPU seconds of all processes but the two that are meant to run."""
+        times = psutil.cpu_times()
+        return float(times.user + times.system + times.nice) - _spent(self._process) - _spent(self._own)
 
     def _sample(self) -> None:
         while not self._over.wait(SAMPLE_S):
             self.largest = max(self.largest, self._process.memory_info().rss)
+
+
+def _spent(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def pieces_of(engine: Engine, number: int) -> tuple[list[float], float]:
@@ -205,10 +219,11 @@ def _warm_up(server: Server, cores: Cores) -> None:
 
 
 def shares(late: list[float], usage: Usage) -> dict[str, Any]:
-    """The percentiles of lateness, and the server's share of its core."""
+    """The percentiles of lateness, and shares of the CPU."""
     named = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
     found: dict[str, Any] = {f"late_{name}_ms": percentile(late, share) for name, share in named.items()}
-    return found | {"late_min_ms": min(late), "late_max_ms": max(late), "cpu_share": usage.cpu_share}
+    cpu = {"cpu_share": usage.cpu_share, "other_share": usage.other_share}
+    return found | {"late_min_ms": min(late), "late_max_ms": max(late)} | cpu
 
 
 def text(found: dict[str, Any]) -> str:
@@ -224,6 +239,8 @@ def text(found: dict[str, Any]) -> str:
         load = f"{plain['in_flight']:,.0f} in flight, {plain['per_s']:,.0f} requests/s"
         memory = f"{plain['kb_each']:.1f} KB each"
         lines.append(f"plain    {row}   {plain['cpu_share']:.0%}; {load}, {plain['requests']:,} counted; {memory}")
+    others = max(found[kind]["other_share"] for kind in ("streams", "plain") if kind in found)
+    lines.append(f"others   took {others:.0%} of the machine's cores; above some 10 % the tails are theirs")
     ramp = f"arrivals spread over {SPREAD_S:.0f} s, which are not counted"
     return "\n".join([*lines, f"load     {ramp}; {found['pinned']}", f"machine  {describe(found['machine'])}"])
 
@@ -234,7 +251,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--streams", type=int, default=1_000, help="streams open at once (default 1000; 0: none)")
     parser.add_argument("--plain", type=int, default=5_000, help="requests in flight (default 5000; 0: none)")
     parser.add_argument("--window", type=float, default=10.0, metavar="S", help="seconds to measure each (default 10)")
-    limit = {"type": float, "default": float("inf")}
+    limit: dict[str, Any] = {"type": float, "default": float("inf")}
     parser.add_argument("--streams-at-most", metavar="MS", help="exit with 1 above this p99", **limit)
     parser.add_argument("--plain-at-most", metavar="MS", help="exit with 1 above this p99", **limit)
     parser.add_argument("--kb-at-most", metavar="KB", help="exit with 1 above this memory per request", **limit)
