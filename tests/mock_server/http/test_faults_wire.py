@@ -58,7 +58,7 @@ def all_cases() -> Iterator[tuple[str, bool]]:
 
 CASES = [Case(number, fault, stream) for number, (fault, stream) in enumerate(all_cases())]
 IDS = [f"{'stream' if case.stream else 'plain'}-{case.fault}" for case in CASES]
-SOURCES = ["header", "query", "world"]
+SOURCES = ["header", "query", "queued", "world"]
 
 
 def test_the_cases_are_all_stages_and_endings_that_make_sense() -> None:
@@ -83,6 +83,12 @@ def world_mock(tmp_path_factory: pytest.TempPathFactory, slow_world: str) -> Ite
     retire(running)
 
 
+def queue(mock: Mock, rule: dict[str, Any]) -> None:
+    """Queue a fault for calls to come."""
+    answer = mock.http.post("/__mock__/faults", json=rule)
+    assert answer.status_code in (200, 201), answer.text
+
+
 @pytest.fixture(params=SOURCES)
 def struck(
     request: pytest.FixtureRequest, steady_mock: Mock, world_mock: Mock
@@ -92,6 +98,8 @@ def struck(
 
     def strike(case: Case, body: dict[str, Any], test: str) -> tuple[Mock, Tape]:
         mock = world_mock if source == "world" else steady_mock
+        if source == "queued":
+            queue(mock, {"match": {"test": test, "stream": case.stream}, "fault": case.fault, "times": 1})
         with mock.connect() as connection:
             header = case.fault if source == "header" else ""
             query = f"?__fault={case.fault.replace(';', '%3B')}" if source == "query" else ""
