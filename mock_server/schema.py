@@ -77,6 +77,8 @@ def bare(wanted: mi.Type) -> tuple[mi.Type, str]:
 
 
 def _faults(value: object, wanted: mi.Type, path: str) -> Iterator[str]:
+    if value is None and _may_be_null(wanted):
+        return
     kind, _ = bare(wanted)
     if isinstance(kind, mi.UnionType):
         kind = _tagged(value, kind) or kind
@@ -97,6 +99,13 @@ def _faults(value: object, wanted: mi.Type, path: str) -> Iterator[str]:
             yield f"{path}: needs at least {kind.min_length} entries"
     elif not _accepts(value, kind):
         yield f"{path or 'the file'}: must be {describe(kind)}, not {_shown(value, path)}"
+
+
+def _may_be_null(wanted: mi.Type) -> bool:
+    """Whether JSON's null is allowed; TOML has none."""
+    while isinstance(wanted, mi.Metadata):
+        wanted = wanted.type
+    return isinstance(wanted, mi.UnionType) and any(isinstance(kind, mi.NoneType) for kind in wanted.types)
 
 
 def _struct_faults(value: Mapping[str, object], kind: mi.StructType, path: str) -> Iterator[str]:

@@ -1,0 +1,166 @@
+"""Who may use the control plane, web pages, and https."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mock_server.http.control.table import ENDPOINTS, PREFIX, Endpoint
+from tests.mock_server.conftest import StartMock
+from tests.mock_server.wire import PATH, TIMEOUT_S, Mock, assert_refused, chat, events, heads
+
+TOKEN = "correct-horse-battery"  # noqa: S105 - of a mock that lives as long as the test
+
+
+def complaint(*options: str, token: str | None = None) -> str:
+    """The one line with which `serve` refuses."""
+    environment = {name: value for name, value in os.environ.items() if name != "MOCK_ADMIN_TOKEN"}
+    environment |= {} if token is None else {"MOCK_ADMIN_TOKEN": token}
+    command = [sys.executable, "-m", "mock_server", "serve", "--port", "0", "--world", "instant", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("token", [None, ""])
+def test_another_host_needs_a_token(token: str | None) -> None:
+    line = complaint("--host", "0.0.0.0", token=token)
+    assert "--host 0.0.0.0 is not a loopback address: give --admin-token" in line
+
+
+@pytest.mark.parametrize("token", ["", "two words", "schlüssel", "a\tb"])
+def test_a_token_must_fit_a_header(token: str) -> None:
+    line = complaint("--admin-token", token)
+    assert "--admin-token must be visible ASCII characters" in line
+    assert not token or token not in line
+
+
+def concrete(endpoint: Endpoint) -> tuple[str, str]:
+    return endpoint.method, PREFIX + re.sub(r"\{\w+(:path)?\}", "1", endpoint.path)
+
+
+@pytest.mark.parametrize("from_environment", [True, False])
+def test_with_a_token_every_endpoint_wants_it(
+    start_mock: StartMock, monkeypatch: pytest.MonkeyPatch, from_environment: bool
+) -> None:
+    options = () if from_environment else ("--admin-token", TOKEN)
+    if from_environment:
+        monkeypatch.setenv("MOCK_ADMIN_TOKEN", TOKEN)
+    mock = start_mock("--world", "instant", *options)
+    for method, path in [*map(concrete, ENDPOINTS), ("GET", f"{PREFIX}/openapi.json")]:
+        for shown in (None, b"", TOKEN[:-1].encode(), b"\xfc", f"{TOKEN}1".encode()):
+            headers = [(b"content-type", b"application/json")]
+            headers += [] if shown is None else [(b"x-mock-admin-token", shown)]
+            answer = mock.http.request(method, path, headers=headers)
+            assert TOKEN not in assert_refused(answer, 401, "INVALID_API_KEY", says="X-Mock-Admin-Token")
+    right = mock.http.get(f"{PREFIX}/health", headers={"X-Mock-Admin-Token": TOKEN})
+    assert right.json()["status"] == "ok"
+    assert mock.call().status_code == 200  # the API itself does not want it
+
+
+def test_with_a_token_it_listens_on_any_host() -> None:
+    command = [sys.executable, "-m", "mock_server", "serve", "--port", "0", "--world", "instant"]
+    options = ["--host", "0.0.0.0", "--admin-token", TOKEN]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("mock-server ready on http://0.0.0.0:")
+        process.terminate()
+
+
+@pytest.fixture
+def cors_mock(start_mock: StartMock) -> Mock:
+    return start_mock("--world", "instant", "--cors")
+
+
+def test_web_pages_may_call_when_told_so(cors_mock: Mock) -> None:
+    origin = {"Origin": "https://pages.example"}
+    asked = origin | {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,x-mock-test",
+        "Access-Control-Request-Private-Network": "true",
+    }
+    for path in (PATH, f"{PREFIX}/reset", "/docs"):
+        preflight = cors_mock.http.options(path, headers=asked)
+        assert (preflight.status_code, preflight.content) == (204, b"")
+        assert preflight.headers["access-control-allow-headers"] == "authorization,content-type,x-mock-test"
+        assert "PUT" in preflight.headers["access-control-allow-methods"]
+        assert preflight.headers["access-control-allow-private-network"] == "true"
+        assert preflight.headers.get_list("access-control-allow-origin") == ["*"]
+    answers = [
+        cors_mock.call(headers=origin),
+        cors_mock.call(chat(stream=True), headers=origin),
+        cors_mock.call(b"{", headers=origin),
+        cors_mock.call(headers=origin | {"X-Mock-Fault": "empty"}),
+        cors_mock.http.get(f"{PREFIX}/health", headers=origin),
+        cors_mock.http.get("/nothing", headers=origin),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 400, 200, 200, 404]
+    for answer in answers:
+        assert answer.headers.get_list("access-control-allow-origin") == ["*"]
+        exposed = answer.headers["access-control-expose-headers"]
+        assert {"X-Request-Id", "Server-Timing", "Retry-After", "RateLimit"} <= set(exposed.split(", "))
+    assert events(answers[1].content)
+
+
+def test_an_options_that_is_no_preflight_is_answered_as_ever(cors_mock: Mock) -> None:
+    assert_refused(cors_mock.http.options(PATH), 405, "METHOD_NOT_ALLOWED")
+
+
+def test_web_pages_may_not_call_otherwise(mock: Mock) -> None:
+    asked = {"Origin": "https://pages.example", "Access-Control-Request-Method": "POST"}
+    preflight = mock.http.options(f"{PREFIX}/reset", headers=asked)
+    assert_refused(preflight, 405, "METHOD_NOT_ALLOWED")
+    for answer in (preflight, mock.call(headers=asked)):
+        assert not any(name.startswith("access-control") for name in answer.headers)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for this machine and its key, made for the occasion."""
+    folder = tmp_path_factory.mktemp("tls")
+    files = str(folder / "cert.pem"), str(folder / "key.pem")
+    openssl = shutil.which("openssl")
+    assert openssl is not None, "this test needs the openssl command"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-out", files[0], "-keyout", files[1]]
+    subprocess.run([*command, *names], check=True, capture_output=True)
+    return files
+
+
+def test_it_speaks_https(tmp_path: Path, certificate: tuple[str, str]) -> None:
+    options = ["--world", "instant", "--port", "0", "--tls-cert", certificate[0], "--tls-key", certificate[1]]
+    command = [sys.executable, "-m", "mock_server", "serve", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline().split()
+        assert line[:3] == ["mock-server", "ready", "on"]
+        assert line[3].startswith("https://127.0.0.1:")
+        context = ssl.create_default_context(cafile=certificate[0])
+        with httpx.Client(base_url=line[3], verify=context, timeout=TIMEOUT_S) as client:
+            assert client.post(PATH, json=chat(), headers=heads()).status_code == 200
+            assert events(client.post(PATH, json=chat(stream=True), headers=heads()).content)
+            with pytest.raises(httpx.TransportError):
+                client.post(PATH, json=chat(), headers=heads() | {"X-Mock-Fault": "reset"})
+            assert client.get(f"{PREFIX}/health").json()["in_flight"] == 0
+        process.terminate()
+        assert process.communicate(timeout=TIMEOUT_S) == ("", "")
+
+
+def test_https_that_cannot_be_is_refused_in_one_line(tmp_path: Path, certificate: tuple[str, str]) -> None:
+    cert, key = certificate
+    no_pem = tmp_path / "no.pem"
+    no_pem.write_text("no certificate")
+    assert "--tls-cert and --tls-key go together" in complaint("--tls-cert", cert)
+    assert "--tls-cert and --tls-key go together" in complaint("--tls-key", key)
+    assert "no such file or directory" in complaint("--tls-cert", "/nowhere/x.pem", "--tls-key", key)
+    assert "give two PEM files" in complaint("--tls-cert", str(no_pem), "--tls-key", key)
+    assert "give two PEM files" in complaint("--tls-cert", cert, "--tls-key", cert)
