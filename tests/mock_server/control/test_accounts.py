@@ -66,8 +66,9 @@ def test_the_ledger_adds_up_to_the_token(plane: Plane) -> None:
         for headers in ({}, {"X-Mock-Fault": "fin"}, {"X-Mock-Fault": "empty"}, {"Prefer": "code=500"})
     ]
     with ThreadPoolExecutor(8) as threads:
-        answers = [thread.exception() or thread.result() for thread in [threads.submit(mock.call, **c) for c in calls]]
-    spent = sum(a.json()["usage"]["total_tokens"] for a in answers if getattr(a, "status_code", 0) == 200 and a.content)
+        waiting = [threads.submit(mock.call, **call) for call in calls]
+    answers = [call.result() for call in waiting if call.exception() is None]
+    spent = sum(a.json()["usage"]["total_tokens"] for a in answers if a.status_code == 200 and a.content)
     assert plane.get("requests/wait", count=len(calls))["reached"]
     ledger = plane.get("ledger")
     assert (ledger["charged"], ledger["used"], ledger["reserved"], ledger["in_flight"]) == (spent, spent, 0, 0)

@@ -72,7 +72,7 @@ def test_what_takes_a_body_wants_it_declared_as_json(plane: Plane, endpoint: End
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=ids)
 def test_nothing_is_silently_ignored(plane: Plane, endpoint: Endpoint) -> None:
-    body = None if endpoint.body is None else {}
+    body: dict[str, str] | None = None if endpoint.body is None else {}
     query = plane.ask(endpoint.method, concrete(endpoint), body, colour="red")
     assert_refused(query, 400, "INVALID_MOCK_DIRECTIVE", says="colour")
     unknown = plane.ask(endpoint.method, concrete(endpoint), {"colour": "red"})
