@@ -9,9 +9,10 @@ comes goes uvicorn's way.
 from __future__ import annotations
 
 import socket
+import sys
 from asyncio import Future, get_running_loop, sleep
 from math import inf
-from struct import pack
+from struct import pack, unpack
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
@@ -27,6 +28,7 @@ WIRE: Final = "mock.wire"
 BEGUN: Final = "mock.begun"
 _NO_LINGER: Final = pack("ii", 1, 0)
 _FLUSH_S: Final = 0.001
+_ARRIVE_WITHIN_S: Final = 1.0
 _SMALL_BYTES: Final = 1024 * 1024
 _METHOD: Final = LLM_AUTO.method.encode()
 _URL: Final = LLM_AUTO.path.encode()
@@ -115,6 +117,10 @@ class Wire:
         cycle = self._must_have_cycle()
         connection = cycle.transport.get_extra_info("socket")
         if connection is not None and not cycle.transport.is_closing():
+            # A reset throws away what the kernel has not sent yet.
+            deadline = monotonic() + _ARRIVE_WITHIN_S
+            while _unsent(connection) and monotonic() < deadline:  # noqa: ASYNC110 - nothing tells when it is sent
+                await sleep(_FLUSH_S)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         cycle.disconnected = True
         cycle.transport.abort()
@@ -160,6 +166,23 @@ class Wire:
         return True
 
 
+if sys.platform == "linux":
+    from fcntl import ioctl
+
+    _SIOCOUTQNSD: Final = 0x894B  # linux/sockios.h: bytes in the send queue that have not been sent
+
+    def _unsent(connection: socket.socket) -> int:
+        """Bytes the kernel has not sent yet."""
+        (count,) = unpack("i", ioctl(connection.fileno(), _SIOCOUTQNSD, bytes(4)))
+        return int(count)
+
+else:
+
+    def _unsent(connection: socket.socket) -> int:  # noqa: ARG001 - this system does not tell
+        """Bytes the kernel has not sent yet; 0, as this system does not tell."""
+        return 0
+
+
 def _wake(future: Future[None]) -> None:
     if not future.done():
         future.set_result(None)
@@ -196,6 +219,7 @@ class MockProtocol(HttpToolsProtocol):
         self._wires: list[Wire] = []  # one, or more where the client pipelines
         self._held: list[bytes] | None = None
         self._complete = False
+        self._keep_alive = True
         self._arrived = 0.0
         prompt = isinstance(self.app, Prompt) and not self.access_log and self.limit_concurrency is None
         self._prompt: Prompt | None = self.app if prompt else None
@@ -241,6 +265,8 @@ class MockProtocol(HttpToolsProtocol):
             self._held = None  # what is pipelined behind a "Connection: close" is not answered
         else:
             assert self._prompt is not None
+            # The parser forgets this when the message is over.
+            self._keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
             self._complete = True
             turn = self._prompt.turn
             if not turn:
@@ -276,12 +302,12 @@ class MockProtocol(HttpToolsProtocol):
         if isinstance(outcome, Begun):
             self._held = None
             self._start(outcome)
+            self.cycle.keep_alive = self._keep_alive
             super().on_message_complete()
             return
         self._held = None
-        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        self.transport.write(_message(outcome, self.server_state.default_headers, keep_alive=keep_alive))
-        if not keep_alive:
+        self.transport.write(_message(outcome, self.server_state.default_headers, keep_alive=self._keep_alive))
+        if not self._keep_alive:
             self.transport.close()
         self.on_response_complete()
 
