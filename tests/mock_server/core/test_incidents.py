@@ -37,6 +37,20 @@ def test_timelines(fields: dict[str, float], active: list[float], quiet: list[fl
 
 
 @pytest.mark.parametrize(
+    ("fields", "strengths"),
+    [
+        ({"at": 10.0, "for": 10.0}, [0.0, 1.0, 0.0, 0.0, 0.0]),
+        ({"at": 10.0, "for": 10.0, "ramp": 20.0}, [0.0, 1.0, 1.0, 0.5, 0.0]),
+        ({"for": 10.0, "ramp": 5.0, "every": 30.0}, [1.0, 1.0, 0.0, 1.0, 1.0]),
+    ],
+    ids=str,
+)
+def test_recoveries_with_a_ramp(fields: dict[str, float], strengths: list[float]) -> None:
+    incident = msgspec.convert({"kind": "outage", **fields}, Incident)
+    assert [incident.strength(now) for now in (0.0, 10.0, 20.0, 30.0, 40.0)] == pytest.approx(strengths)
+
+
+@pytest.mark.parametrize(
     ("match", "concerns"),
     [("*", "abc"), ("alpha", "a"), ("alpha/one", "a"), ("*/two", "b"), ("[ab]*", "ab"), ("one", ""), ("Alpha", "")],
 )
