@@ -26,8 +26,9 @@ from mock_server.http.answers import Headers, Reply
 from mock_server.http.context import Context
 from mock_server.http.exchange import Exchange
 from mock_server.http.player import Player
-from mock_server.http.protocol import BEGUN, WIRE, Begun, Wire
+from mock_server.http.protocol import BEGUN, WIRE, Begun
 from mock_server.http.request import WRONG_TYPE, Head, read_body, read_directives, read_test_id
+from mock_server.http.wire import Wire
 
 MAX_IDEMPOTENCY_KEY: Final = 255
 _WRONG_METHOD: Final = Refusal(METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED.message, allow=LLM_AUTO.method)

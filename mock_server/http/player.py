@@ -14,9 +14,9 @@ from mock_server.http import sse
 from mock_server.http.answers import Reply, length_line
 from mock_server.http.exchange import Exchange
 from mock_server.http.framing import Framer
-from mock_server.http.protocol import Wire
 from mock_server.http.spoiled import dribbled, spoil
 from mock_server.http.timeline import Timeline
+from mock_server.http.wire import Wire
 
 NO_FAULT = Fault()
 
