@@ -37,6 +37,7 @@ STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 FRAMINGS: Final[tuple[Framing, ...]] = get_args(Framing)
 MAX_AFTER: Final = 1_000_000
 MAX_FOR_S: Final = 86_400.0
+DEFAULT_DRIBBLE_S: Final = 5.0
 
 
 class KindRow(Struct, frozen=True):
@@ -81,7 +82,6 @@ FRAMING_MEANINGS: Final[dict[Framing, str]] = {
     "split_utf8": "writes that end inside a UTF-8 character, wherever there is one",
     "multiline": "the JSON of an event spread over several data: lines",
 }
-DEFAULT_DRIBBLE_S: Final = 5.0
 _PLAIN_NUMBER: Final = re.compile(r"[0-9.eE+-]+")
 
 
@@ -98,6 +98,18 @@ class Fault(Struct, frozen=True):
     def spoils_whole(self) -> bool:
         """Whether it is about the body of a whole answer rather than about the connection or a stream."""
         return self.kind is not None and not TABLE[self.kind].stream
+
+    @property
+    def adds_s(self) -> float:
+        """Simulated seconds by which the answer takes longer than without it."""
+        if self.kind == "dribble":
+            return DEFAULT_DRIBBLE_S if self.for_s is None else self.for_s
+        return (self.for_s or 0.0) if self.kind == "delay" else 0.0
+
+    @property
+    def adds_before_first_s(self) -> float:
+        """Simulated seconds by which the first piece comes later than without it."""
+        return self.adds_s if self.kind == "delay" and self.stage in ("before_headers", "before_first_token") else 0.0
 
     def text(self) -> str:
         """The directive that says this, in full."""

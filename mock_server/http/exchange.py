@@ -146,11 +146,9 @@ class Exchange(Struct, eq=False):
         self._answer = answer
         self._status = 200
         started = session.started
-        delay = self.fault.for_s if self.fault is not None and self.fault.kind == "delay" else None
-        if delay is not None:  # announce what is planned, delays included
-            ends_at += delay
-            if self.fault is not None and self.fault.stage in ("before_headers", "before_first_token"):
-                first_at += delay
+        if self.fault is not None:  # announce what is planned, what the fault adds included
+            first_at += self.fault.adds_before_first_s
+            ends_at += self.fault.adds_s
         return self._headers(kind, ends_at - started, first_at - started, session.attempt.started - started)
 
     def _headers(self, kind: tuple[bytes, bytes], planned: float, first: float, wasted: float) -> Headers:

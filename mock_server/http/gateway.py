@@ -131,7 +131,7 @@ class Gateway:
         exchange.stream = request.stream
         if head.test and isinstance(test := read_test_id(head.test), Refusal):
             return test
-        if head.prefer or head.fault or query or engine.has_rules(state):
+        if head.prefer or head.faults or query or engine.has_rules(state):
             refusal = self._direct(exchange, state, account, head, query, request)
             if refusal is not None:
                 return refusal

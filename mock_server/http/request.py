@@ -36,14 +36,14 @@ WRONG_TYPE: Final = Refusal(UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE.messa
 class Head:
     """The request headers the gateway reads."""
 
-    __slots__ = ("authorization", "content_type", "fault", "idempotency", "prefer", "test")
+    __slots__ = ("authorization", "content_type", "faults", "idempotency", "prefer", "test")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         named = dict(headers)  # where a header is repeated, the last one counts, but for Prefer, which is a list
         self.authorization = named.get(b"authorization", b"")
         self.content_type = named.get(b"content-type", b"")
         self.test = named.get(b"x-mock-test", b"")
-        self.fault = named.get(b"x-mock-fault", b"")
+        self.faults = [] if b"x-mock-fault" not in named else [v for n, v in headers if n == b"x-mock-fault"]
         self.idempotency = named.get(b"idempotency-key", b"")
         self.prefer = named.get(b"prefer", b"")
         if self.prefer:
@@ -74,10 +74,10 @@ NO_DIRECTIVES: Final = Directives()
 
 def read_directives(head: Head, query: bytes, *, stream: bool) -> Directives | Refusal:
     """The directives of the headers and of the query string; unknown preferences are ignored, as RFC 7240 says."""
-    if not (head.prefer or head.fault or query):
+    if not (head.prefer or head.faults or query):
         return NO_DIRECTIVES
     codes: list[tuple[str, str]] = []
-    faults = [head.fault.decode("latin-1")] if head.fault else []
+    faults = [value.decode("latin-1").strip() for value in head.faults]
     for preference in _PREFERENCE.findall(head.prefer.decode("latin-1")):
         if match := _CODE.match(preference):
             codes.append(("Prefer: code", (match[1] or "").strip('"')))
@@ -92,7 +92,7 @@ def read_directives(head: Head, query: bytes, *, stream: bool) -> Directives | R
     if len({value for _, value in codes}) > 1:
         return bad_directive("Prefer: code and ?__code contradict each other")
     if len(set(faults)) > 1:
-        return bad_directive("X-Mock-Fault and ?__fault contradict each other")
+        return bad_directive("the faults of X-Mock-Fault and ?__fault contradict each other")
     if codes and faults:
         return bad_directive("a forced code and a fault contradict each other: a refused call has no answer to strike")
     if faults:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mock_server.contract.errors import FORCED
-from tests.mock_server.wire import Mock, assert_refused, chat
+from tests.mock_server.wire import PATH, UNLIMITED, Mock, assert_refused, chat, timing
 
 CODES = sorted(FORCED)
 
@@ -152,3 +152,18 @@ def test_a_test_id_that_is_too_long_or_no_visible_ascii_is_refused(mock: Mock, v
     message = assert_refused(answer, 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test")
     assert "128" in message
     assert mock.call(test="~" * 128).status_code == 200
+
+
+def test_a_fault_header_that_says_nothing_is_refused(mock: Mock) -> None:
+    assert_refused(mock.call(headers={"X-Mock-Fault": ""}), 400, "INVALID_MOCK_DIRECTIVE", says="allowed are reset")
+
+
+def test_two_fault_headers_that_differ_contradict_each_other(mock: Mock) -> None:
+    headers = [("X-Mock-Fault", "empty"), ("X-Mock-Fault", "reset")]
+    answer = mock.http.post(PATH, json=chat(), headers=[("Authorization", f"Bearer {UNLIMITED}"), *headers])
+    assert_refused(answer, 400, "INVALID_MOCK_DIRECTIVE", says="contradict")
+
+
+def test_what_a_dribble_adds_is_announced(mock: Mock) -> None:
+    answer = mock.call(headers={"X-Mock-Fault": "dribble;for=0.2"})
+    assert (timing(answer)["first"], timing(answer)["planned"]) == (0, 200)
