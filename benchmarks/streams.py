@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -176,6 +177,7 @@ def measure_streams(count: int, window_s: float, cores: Cores) -> dict[str, Any]
             load = Streams(server.port, count, stream_body, SPREAD_S, SPREAD_S + window_s)
             with Usage(server.pid) as usage:
                 streams = load.run(WITHIN_S)
+            own = own_lateness_ms(server.port)
         engine = Engine(load_world(world), 0, 0.0)
     starts, ends = load.begun_at + SPREAD_S, load.begun_at + SPREAD_S + window_s
     late, odd = [], 0
@@ -189,7 +191,19 @@ def measure_streams(count: int, window_s: float, cores: Cores) -> dict[str, Any]
         late += [seconds * 1e3 for planned, seconds in lateness(stream, moments) if starts <= planned < ends]
     if not late:
         raise BenchmarkError("no piece was due after all streams had started; use a longer --window")
-    return {"streams": count, "odd": odd, "pieces": len(late), "per_s": len(late) / window_s} | shares(late, usage)
+    return {
+        "streams": count,
+        "odd": odd,
+        "pieces": len(late),
+        "per_s": len(late) / window_s,
+        "own_p99_ms": own,
+    } | shares(late, usage)
+
+
+def own_lateness_ms(port: int) -> float:
+    """The p99 of lateness over the last minute, as the mock itself says, in milliseconds."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/__mock__/load", timeout=WITHIN_S) as answer:
+        return float(json.load(answer)["lateness"]["p99_ms"])
 
 
 def measure_plain(count: int, window_s: float, cores: Cores) -> dict[str, Any]:
@@ -201,13 +215,20 @@ def measure_plain(count: int, window_s: float, cores: Cores) -> dict[str, Any]:
             load = Load(server.port, count, total, plain_body, SPREAD_S)
             with Usage(server.pid) as usage:
                 answers = load.run(WITHIN_S)
+        own = own_lateness_ms(server.port)
     first, last = answers[0].sent_at + SPREAD_S, max(answer.sent_at for answer in answers)
     steady = [answer for answer in answers if first <= answer.sent_at <= last]
     if not steady:
         raise BenchmarkError("no request was sent after the load had built up; use a longer --window")
     late = [(answer.elapsed_s - answer.planned_s) * 1e3 for answer in steady]
     flight = sum(answer.elapsed_s for answer in steady) / (last - first)
-    found = {"in_flight": flight, "odd": refused(answers), "requests": len(steady), "per_s": len(steady) / window_s}
+    found = {
+        "in_flight": flight,
+        "odd": refused(answers),
+        "requests": len(steady),
+        "per_s": len(steady) / window_s,
+        "own_p99_ms": own,
+    }
     kilobytes = (usage.largest - usage.before) / count / 1e3
     return found | shares(late, usage) | {"rss_before_mb": usage.before / 1e6, "kb_each": kilobytes}
 
@@ -239,6 +260,8 @@ def text(found: dict[str, Any]) -> str:
         load = f"{plain['in_flight']:,.0f} in flight, {plain['per_s']:,.0f} requests/s"
         memory = f"{plain['kb_each']:.1f} KB each"
         lines.append(f"plain    {row}   {plain['cpu_share']:.0%}; {load}, {plain['requests']:,} counted; {memory}")
+    own = ", ".join(f"{kind} {found[kind]['own_p99_ms']:.1f} ms" for kind in ("streams", "plain") if kind in found)
+    lines.append(f"itself   the mock's own p99 over the last minute, the building up of the load included: {own}")
     others = max(found[kind]["other_share"] for kind in ("streams", "plain") if kind in found)
     lines.append(f"others   took {others:.0%} of the machine's cores; above some 10 % the tails are theirs")
     ramp = f"arrivals spread over {SPREAD_S:.0f} s, which are not counted"
