@@ -22,8 +22,8 @@ WRONG_USAGE: Final = 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    args = _parser().parse_args(argv)
     try:
+        args = _parser().parse_args(argv)
         command = {"serve": _serve, "openapi": _openapi, "worlds": _worlds}[args.command]
         return command(args)
     except (WorldError, UsageError) as error:
@@ -35,8 +35,16 @@ class UsageError(ValueError):
     """A mistake of the user; the message is one line."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the usage is in ``--help``."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and exiting."""
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(PROGRAM, description="A simulated LLM gateway that keeps the API's contract.")
+    parser = _Parser(PROGRAM, description="A simulated LLM gateway that keeps the API's contract.")
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run the mock", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -176,6 +184,10 @@ def run() -> NoReturn:
     except BrokenPipeError:  # the reader has seen enough; the interpreter must not try to flush again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except OSError as error:  # of writing to stdout; whatever else cannot be read or written is reported where it is
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"{PROGRAM}: cannot write the output: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        code = WRONG_USAGE
     sys.exit(code)
 
 

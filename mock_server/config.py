@@ -75,7 +75,7 @@ def build_world(source: str, name: str) -> World:
     try:
         world = msgspec.convert(table, World)
     except msgspec.ValidationError as error:
-        raise WorldError(f"{name}: {find_fault(table, World) or error}") from None
+        raise WorldError(f"{name}: {find_fault(table, World) or error}{_hint(table)}") from None
     plans, accounts = {**PLANS, **world.plans}, {**built_in_accounts(), **world.accounts}
     world = msgspec.structs.replace(world, plans=plans, accounts=accounts)
     _check_names(world, name)
@@ -112,6 +112,18 @@ def _overlay(below: Table, above: Table) -> Table:
             value = _overlay(old, value)
         merged[key] = value
     return merged
+
+
+def _hint(table: Table) -> str:
+    """What a world without models, or with half a model, may have been meant to be."""
+    models = table.get("models")
+    if models is None:
+        return f'; start from a world that ships with the mock: extends = "{DEFAULT_WORLD}"'
+    if not isinstance(models, dict):
+        return ""
+    whole = [name for name, model in models.items() if isinstance(model, dict) and "ttft" in model]
+    near = [get_close_matches(name, whole, n=1) for name in models if name not in whole]
+    return "".join(f"; did you mean the model {found[0]!r}?" for found in near if found)
 
 
 def _check_names(world: World, name: str) -> None:

@@ -18,6 +18,7 @@ _MISSING: Final = re.compile(r"Object missing required field `(.+)`")
 _EXPECTED: Final = re.compile(r"Expected `(?P<wanted>.+?)`(?:, got `(?P<got>.+)`)?(?P<rest>.*)$", re.DOTALL)
 _BAD_VALUE: Final = re.compile(r"Invalid (?:enum )?value (.*)$", re.DOTALL)
 _SHOWN_CHARS: Final = 60
+_JSON_NAMES: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _CONTENT: Final = re.compile(r"^messages(\[\d+\](\.content)?)?$")
 
 _ALLOWED: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
@@ -70,10 +71,15 @@ def _explain(error: str) -> tuple[str, str]:
     expected = _EXPECTED.match(reason)
     if expected is None:
         return path, reason[:1].lower() + reason[1:]
-    wanted, got, rest = expected["wanted"].replace(" | ", " or "), expected["got"], expected["rest"].strip()
+    wanted, got, rest = _in_json(expected["wanted"]), _in_json(expected["got"] or ""), expected["rest"].strip()
     if wanted == "array" and rest == "of length >= 1":
         return path, "is empty"
     return path, f"must be {wanted}" + (f" {rest}" if rest else "") + (f", not {got}" if got else "")
+
+
+def _in_json(types: str) -> str:
+    """Python's names of types as JSON names them."""
+    return " or ".join(_JSON_NAMES.get(name, name) for name in types.split(" | "))
 
 
 def _cut(value: str) -> str:
@@ -101,7 +107,7 @@ def _invalid(field: str, reason: str) -> Refusal:
     return Refusal(INVALID_REQUEST, f"{INVALID_REQUEST.message}: {where}", field=field)
 
 
-_NULLS: Final = ("must be str or array, not null", "must be array, not null")
+_NULLS: Final = ("must be string or array, not null", "must be array, not null")
 
 
 def _missing(field: str, reason: str) -> Refusal:

@@ -26,10 +26,18 @@ def refused(*arguments: str) -> str:
     """Run what cannot work; its one line of complaint."""
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    *usage, line = done.stderr.splitlines()
-    assert all(text.startswith(("usage: ", " ")) for text in usage)
+    (line,) = done.stderr.splitlines()
     assert line.startswith("mock-server")
     return line
+
+
+def test_an_output_that_cannot_be_written_is_said() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mock_server", "openapi"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "cannot write the output" in done.stderr
 
 
 @pytest.mark.parametrize(

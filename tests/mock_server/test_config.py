@@ -119,7 +119,13 @@ def test_sources_of_presets_can_be_copied_and_edited() -> None:
 
 
 BROKEN = [
-    ("", "models: is missing; it must be a table"),
+    ("", 'models: is missing; it must be a table; start from a world that ships with the mock: extends = "realistic"'),
+    (
+        'extends = "calm"\n[models."openai/gpt-4.1-mni"]\nquality = 0.5\n',
+        "models.'openai/gpt-4.1-mni'.ttft: is missing; it must be one of "
+        '{ law = "constant", … }, { law = "lognormal", … }, { law = "shifted_lognormal", … }, { law = "empirical", … }'
+        "; did you mean the model 'openai/gpt-4.1-mini'?",
+    ),
     ("models = 5", "models: must be a table, not 5"),
     ("models = {}", "models: needs at least 1 entry"),
     ("= 3", "not valid TOML: invalid statement (at line 1, column 1)"),
