@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
+
+try:
+    import argparse
+    import os
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import NoReturn
+except KeyboardInterrupt:
+    sys.exit(130)
 
 _BUILD = """Read a run directory made by `load-test run`, and write summary.json, summary.md, report.html and junit.xml
 beside its samples, which are never touched."""
 _EXIT = """exit codes: 0 passed; 1 a gate failed; 2 wrong usage or nothing there to measure; 3 the measurement is
 invalid; 4 inconclusive; 130 interrupted"""
 _INTERRUPTED = 130
+_UNUSABLE = 2
+_MISSING = 'perf-report: reports need more packages: `pip install ".[report]"` in the checkout'
 
 
 class _Parser(argparse.ArgumentParser):
@@ -20,7 +27,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the line and exit with 2."""
-        self.exit(2, f"perf-report: {message}; see `{self.prog} --help`\n")
+        self.exit(_UNUSABLE, f"perf-report: {message}; see `{self.prog} --help`\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,9 +48,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    arguments = _parser().parse_args(argv)
     try:
-        return _build(arguments)
+        return _build(_parser().parse_args(argv))
     except KeyboardInterrupt:
         print("perf-report: interrupted; the samples are untouched, and no file is half-written", file=sys.stderr)
         return _INTERRUPTED
@@ -54,16 +60,31 @@ def _build(arguments: argparse.Namespace) -> int:
         # Imported here so that a mock-only installation hears what to install instead of a traceback.
         from reports.build import build
         from reports.problem import Unusable
-    except ModuleNotFoundError as error:
-        print(f'perf-report: {error.name} is not installed; pip install "apiflowx-harness[report]"', file=sys.stderr)
-        return 2
+    except ImportError:  # pandas turns the absence of what it needs into one of these
+        print(_MISSING, file=sys.stderr)
+        return _UNUSABLE
     try:
         built = build(arguments.run_dir, arguments.gates)
     except Unusable as problem:
         print(f"perf-report: {problem}", file=sys.stderr)
-        return 2
-    print(built.text)
-    return 0 if built.exit_code == 4 and arguments.inconclusive_ok else built.exit_code
+        return _UNUSABLE
+    code = 0 if built.exit_code == 4 and arguments.inconclusive_ok else built.exit_code
+    return _say(built.text, code)
+
+
+def _say(text: str, code: int) -> int:
+    """Print the verdict and return its code, which a reader that has seen enough does not change."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # The interpreter must not try to flush again as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(
+                f"perf-report: the verdict cannot be printed ({error.strerror}); the files are written", file=sys.stderr
+            )
+            return _UNUSABLE
+    return code
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What cannot be measured gets one line on stderr and exit code 2, and nothing in the folder changes."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -194,11 +195,57 @@ def test_an_interrupted_build_is_one_line_and_leaves_no_half_file(
     assert {path.name for path in run.iterdir()} == before
 
 
-def test_a_missing_extra_says_what_to_install() -> None:
-    hide = "import sys; sys.modules['pandas'] = None; from reports.__main__ import main; sys.exit(main(['build', '.']))"
+@pytest.mark.parametrize("package", ["pandas", "numpy", "scipy", "matplotlib", "jinja2", "pyarrow", "msgspec"])
+def test_a_missing_extra_says_what_to_install(package: str) -> None:
+    hide = f"import sys; sys.modules[{package!r}] = None; from reports.__main__ import main"
+    hide += "; sys.exit(main(['build', '.']))"
     done = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == 'perf-report: pandas is not installed; pip install "apiflowx-harness[report]"\n'
+    assert done.stderr == 'perf-report: reports need more packages: `pip install ".[report]"` in the checkout\n'
+
+
+def command(run: Path, stdout: Any) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "reports", "build", str(run)]
+    return subprocess.run(words, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+
+
+@pytest.mark.parametrize(("limit", "code"), [(5000, 0), (1, 1)])
+def test_a_reader_that_has_seen_enough_does_not_change_the_verdict(make_run: Make, limit: int, code: int) -> None:
+    run = make_run().gates({"metric": "scheduled_p95_ms", "max": limit}).write()
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = command(run, writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_a_verdict_that_cannot_be_printed_is_one_line_and_exit_code_2(make_run: Make) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = command(make_run().write(), full)
+    assert done.returncode == 2
+    assert done.stderr.startswith("perf-report: the verdict cannot be printed (No space left")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("module", "said"), [("argparse", ""), ("pandas", "perf-report: interrupted; the samples")])
+def test_an_interrupt_while_modules_are_read_ends_without_a_traceback(module: str, said: str) -> None:
+    interrupt = f"""
+import runpy, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.modules.pop({module!r}, None)
+sys.meta_path.insert(0, Finder())
+sys.argv = ["perf-report", "build", "."]
+runpy.run_module("reports", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", interrupt], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == bool(said)
 
 
 @pytest.mark.parametrize(
