@@ -99,7 +99,11 @@ def judge_run(checks: tuple[Check, ...], gates: tuple[GateResult, ...]) -> Judge
         count = f"{len(failed)} of {len(gates)} gates failed" if len(gates) > 1 else "The gate failed"
         return _judgement(Verdict.FAIL, f"{count}: {failed[0]}", failed)
     if undecided:
-        count = f"{len(undecided)} of {len(gates)} gates are" if len(gates) > 1 else "The gate is"
+        count = (
+            f"{len(undecided)} of {len(gates)} gates {'is' if len(undecided) == 1 else 'are'}"
+            if len(gates) > 1
+            else "The gate is"
+        )
         return _judgement(Verdict.INCONCLUSIVE, f"{count} undecided: {undecided[0]}", undecided)
     if not passed:
         why = "No gate was set that this run can be judged by; give some with --gates"

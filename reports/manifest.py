@@ -75,6 +75,7 @@ class Manifest(msgspec.Struct, frozen=True):
     seed: int | None = None
     api_key: str = ""
     interrupted: bool = False
+    mock_died: bool = False
     processes: int = 1
     time_scale: float = 1.0
     workers: tuple[Worker, ...] = ()

@@ -25,6 +25,7 @@ def checks(measured: Measured, ledger: Ledger, health: tuple[WorkerHealth, ...])
         _lost(measured, ledger),
         _sent(measured),
         _finished(measured),
+        _alive(measured),
         _order(measured),
         _dispatch(measured),
         _cpu(health),
@@ -58,6 +59,15 @@ def _finished(measured: Measured) -> Check:
     manifest = measured.manifest
     said = f"it ran for {manifest.ended_s:.0f} s" + (", then was interrupted" if manifest.interrupted else "")
     return _check("run completed", not manifest.interrupted, said, "the run was not interrupted")
+
+
+def _alive(measured: Measured) -> Check:
+    name, rule = "mock alive", "the run's own mock runs until it is stopped"
+    if measured.manifest.mock_died:
+        return Check(name=name, result=Result.INVALID, said="the run's own mock died", rule=rule)
+    if measured.manifest.target_kind != "mock":
+        return Check(name=name, result=Result.NOT_APPLICABLE, said="the target is not the mock", rule=rule)
+    return Check(name=name, result=Result.PASS, said="no death of it was recorded", rule=rule)
 
 
 def _order(measured: Measured) -> Check:

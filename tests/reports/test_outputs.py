@@ -89,7 +89,7 @@ def test_junit_has_a_case_per_check_and_gate(make_run: Make) -> None:
     assert main(["build", str(run)]) == 1
     suite = junit(run)
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors"), suite.get("skipped")) == (
-        "12",
+        "13",
         "1",
         "0",
         "1",

@@ -50,6 +50,7 @@ INVALID: dict[str, tuple[Spoil, str]] = {
     "a worker dead": (lambda b: b.manifest["workers"][1].update(lost=True), "workers that died: w1"),
     "nothing sent": (lambda b: b.fail(slice(None), "never_sent"), "requests sent: 0 in the measure phase"),
     "interrupted": (lambda b: b.manifest.update(interrupted=True), "run completed: it ran for 53 s, then was"),
+    "its mock dead": (lambda b: b.manifest.update(mock_died=True), "mock alive: the run's own mock died"),
     "times out of order": (lambda b: b.set(700, end_s=1.0), "clock: 1 tries end before they begin"),
     "sent late": (
         lambda b: b.set(slice(200, None), sent_s=b.samples["planned_s"] + 0.15, end_s=b.samples["end_s"] + 0.15),
@@ -218,6 +219,12 @@ def test_a_failed_gate_comes_before_an_undecided_one(make_run: Make) -> None:
         make_run().gates({"metric": "scheduled_p95_ms", "max": 1480}, {"metric": "scheduled_p50_ms", "max": 1}).write()
     )
     assert judged(run).verdict.exit_code == 1
+
+
+@pytest.mark.parametrize(("limits", "said"), [((1480, 5000), "1 of 2 gates is"), ((1480, 1490), "2 of 2 gates are")])
+def test_undecided_gates_are_counted(make_run: Make, limits: tuple[int, int], said: str) -> None:
+    run = make_run().gates(*({"metric": "scheduled_p95_ms", "max": limit} for limit in limits)).write()
+    assert judged(run).verdict.why.startswith(f"{said} undecided: ")
 
 
 def test_without_gates_nothing_is_decided(make_run: Make) -> None:
