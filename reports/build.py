@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.frame import load_run
-from reports.gates import known_gates
 from reports.manifest import load_gates
 from reports.problem import Unusable
 from reports.render import html, json, junit, markdown, text
-from reports.sample import JUNIT_XML, MANIFEST, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD
+from reports.sample import JUNIT_XML, MANIFEST, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD, check_gates
 from reports.summary import summarise
 from reports.values import Summary
 
@@ -41,10 +40,14 @@ def build(run_dir: Path, gates_file: Path | None = None) -> Built:
 
 def judged(run_dir: Path, gates_file: Path | None = None) -> Summary:
     """Judge a run by the gates of a file, else by its own; raise Unusable where it cannot be measured."""
-    gates = known_gates(load_gates(gates_file), str(gates_file)) if gates_file else None
+    gates = load_gates(gates_file) if gates_file else None
     run = load_run(run_dir)
     if gates is None:
-        gates = known_gates(run.manifest.gates, str(run_dir / MANIFEST))
+        gates = run.manifest.gates
+        try:
+            check_gates(gates)
+        except ValueError as error:
+            raise Unusable(f"{run_dir / MANIFEST}: {error}; --gates FILE judges by others") from None
     return summarise(run, gates)
 
 

@@ -5,21 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from reports.format import estimate_text, gate_limit, number
-from reports.manifest import Gate
 from reports.measured import Measured
 from reports.metrics import METRICS, Metric
-from reports.problem import Unusable
+from reports.sample import Gate
 from reports.values import Check, Estimate, GateResult, Judgement, Result, Verdict
 
 EXIT_CODES: Final = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INVALID: 3, Verdict.INCONCLUSIVE: 4}
-
-
-def known_gates(gates: tuple[Gate, ...], where: str) -> tuple[Gate, ...]:
-    """Return the gates; raise Unusable for one on a metric that does not exist."""
-    for gate in gates:
-        if gate.metric not in METRICS:
-            raise Unusable(f"{where}: no metric is called {gate.metric!r}; there are {', '.join(METRICS)}")
-    return gates
 
 
 def judge_gates(measured: Measured, gates: tuple[Gate, ...], *, valid: bool) -> tuple[GateResult, ...]:

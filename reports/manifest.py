@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from reports.problem import Unusable
-from reports.sample import MANIFEST, SCHEMA_VERSION
-
-
-class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A limit on one metric: exactly one of `max` and `min`, in the metric's unit."""
-
-    metric: str
-    max: float | None = None
-    min: float | None = None
-    why: str = ""
-
-    @property
-    def limit(self) -> float:
-        """The one number given."""
-        return self.max if self.max is not None else self.min or 0.0
+from reports.sample import MANIFEST, SCHEMA_VERSION, Gate, read_gates
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -87,10 +72,6 @@ class Manifest(msgspec.Struct, frozen=True):
     incidents: tuple[Incident, ...] = ()
 
 
-class _GatesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    gate: tuple[Gate, ...]
-
-
 def load_manifest(run_dir: Path) -> Manifest:
     """Read `manifest.json` of a run directory; raise Unusable if it cannot be trusted."""
     path = run_dir / MANIFEST
@@ -110,29 +91,16 @@ def load_manifest(run_dir: Path) -> Manifest:
     spans = (manifest.warmup_s, manifest.duration_s, manifest.drain_s, manifest.ended_s)
     if not all(math.isfinite(span) and span >= 0 for span in spans):
         raise Unusable(f"{path}: warmup_s, duration_s, drain_s and ended_s must be 0 or more")
-    check_gates(manifest.gates, f"{path}: gates")
     return manifest
 
 
 def load_gates(path: Path) -> tuple[Gate, ...]:
     """Read a TOML file of `[[gate]]` tables; raise Unusable if it cannot be used."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        gates = msgspec.convert(raw, _GatesFile).gate
+        return read_gates(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Unusable(f"{path}: no such gates file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise Unusable(f"{path}: not readable as TOML ({error})") from None
-    except msgspec.ValidationError as error:
-        raise Unusable(f"{path}: {error}; each [[gate]] has metric, max or min, and optionally why") from None
-    check_gates(gates, f"{path}: gate")
-    return gates
-
-
-def check_gates(gates: tuple[Gate, ...], where: str) -> None:
-    """Raise Unusable for a gate without exactly one finite limit; `where` begins the message."""
-    for number, gate in enumerate(gates):
-        if (gate.max is None) == (gate.min is None):
-            raise Unusable(f"{where}[{number}] ({gate.metric}): give either max or min, not both")
-        if not math.isfinite(gate.limit):
-            raise Unusable(f"{where}[{number}] ({gate.metric}): the limit must be a finite number")
+    except ValueError as error:
+        raise Unusable(f"{path}: {error}") from None

@@ -10,9 +10,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from reports.manifest import Gate
 from reports.measured import Measured
-from reports.sample import Outcome
+from reports.sample import Gate, Outcome
 from reports.stats import percentile, samples_for_percentile, samples_for_rate, share_within, wilson
 from reports.values import Estimate
 

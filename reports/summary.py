@@ -7,9 +7,9 @@ from reports.curves import InFlight, curves
 from reports.frame import Run
 from reports.gates import judge_gates, judge_run
 from reports.ledger import balance
-from reports.manifest import Gate
 from reports.measured import Measured
 from reports.metrics import METRICS
+from reports.sample import Gate
 from reports.values import SUMMARY_VERSION, Ledger, Result, Summary
 
 

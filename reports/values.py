@@ -9,8 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
-from reports.manifest import Gate, Incident, Manifest
-from reports.sample import Outcome
+from reports.manifest import Incident, Manifest
+from reports.sample import Gate, Outcome
 
 SUMMARY_VERSION = 1
 

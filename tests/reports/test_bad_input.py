@@ -113,7 +113,11 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda m: m | {"gates": [{"metric": "speed", "max": 1}]},
         "no metric is called 'speed'; there are scheduled_p50_ms",
     ),
-    "a gate without limit": (lambda m: m | {"gates": [{"metric": "error_rate"}]}, "give either max or min"),
+    "a gate without limit": (
+        lambda m: m | {"gates": [{"metric": "error_rate"}]},
+        "gate 1 (error_rate): needs max or min; --gates FILE judges by others",
+    ),
+    "a share above 1": (lambda m: m | {"gates": [{"metric": "error_rate", "max": 5}]}, "5 % is 0.05; --gates FILE"),
 }
 
 
@@ -137,13 +141,31 @@ def test_a_manifest_that_is_not_json_is_refused(
     assert "not readable as JSON" in refusal(run, capsys)
 
 
+def gate(metric: str, *lines: str) -> str:
+    return "\n".join(["[[gate]]", f'metric = "{metric}"', *lines, ""])
+
+
 GATES_FILES = {
     "broken TOML": ("[[gate]\n", "not readable as TOML"),
-    "no gates": ("", "each [[gate]] has metric"),
-    "a misspelt key": ('[[gate]]\nmetric = "error_rate"\nmaximum = 1\n', "unknown field `maximum`"),
-    "both limits": ('[[gate]]\nmetric = "error_rate"\nmax = 1\nmin = 0\n', "give either max or min"),
-    "an infinite limit": ('[[gate]]\nmetric = "error_rate"\nmax = inf\n', "must be a finite number"),
-    "an unknown metric": ('[[gate]]\nmetric = "speed"\nmax = 1\n', "no metric is called 'speed'"),
+    "empty": ("", "holds no [[gate]]"),
+    "an empty list": ("gate = []\n", "holds no [[gate]]"),
+    "another table": ('[[gates]]\nmetric = "error_rate"\n', "unknown table gates; did you mean [[gate]]?"),
+    "another key": ("metric = 3\n", "unknown key metric; did you mean [[gate]]?"),
+    "one bracket": ('[gate]\nmetric = "error_rate"\n', "[[gate]], in two brackets"),
+    "a misspelt key": (gate("error_rate", "maximum = 1"), "gate 1: unknown key maximum; a [[gate]] has metric"),
+    "no metric": ("[[gate]]\nmax = 1\n", "gate 1: needs metric"),
+    "no limit": (gate("error_rate", "max = 1") + gate("count_500"), "gate 2 (count_500): needs max or min"),
+    "both limits": (gate("error_rate", "max = 1", "min = 0"), "give either max or min, not both"),
+    "a limit in words": (gate("error_rate", 'max = "x"'), "gate 1: max must be a number, not 'x'"),
+    "a limit of true": (gate("error_rate", "min = true"), "gate 1: min must be a number, not true"),
+    "a metric by number": ("[[gate]]\nmetric = 3\n", "gate 1: metric must be a text, not 3"),
+    "an infinite limit": (gate("error_rate", "max = inf"), "must be a finite number"),
+    "an unknown metric": (gate("speed", "max = 1"), "no metric is called 'speed'"),
+    "a share in percent": (gate("error_rate", "max = 5"), "error_rate is a share from 0 to 1; 5 % is 0.05\n"),
+    "a share of too much": (gate("call_failure_rate", "max = 101"), "call_failure_rate is a share from 0 to 1\n"),
+    "a negative share": (gate("unexpected_rate", "max = -0.1"), "unexpected_rate is a share from 0 to 1\n"),
+    "a negative count": (gate("count_500", "max = -1"), "the limit must be 0 or more"),
+    "a negative time": (gate("ttft_p95_ms", "max = -1"), "the limit must be 0 or more"),
 }
 
 
@@ -157,6 +179,13 @@ def test_a_gates_file_that_cannot_be_used_is_refused(
     line = refusal(make_run().write(), capsys, "--gates", str(path))
     assert said in line
     assert str(path) in line
+
+
+def test_gates_of_the_manifest_that_are_not_used_need_not_be_good(make_run: Make, tmp_path: Path) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text(gate("error_rate", "max = 1") + gate("residual_p50_ms", "min = -1"))
+    run = make_run().gates({"metric": "error_rate", "max": 5}).write()
+    assert main(["build", str(run), "--gates", str(path)]) == 0
 
 
 def test_a_missing_gates_file_run_directory_or_manifest_is_refused(

@@ -1,7 +1,7 @@
 import pytest
 
 from reports import format as shown
-from reports.manifest import Gate
+from reports.sample import Gate
 from reports.values import Estimate
 
 

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from reports.curves import InFlight
 from reports.frame import load_run
 from reports.health import longest_hot
-from reports.manifest import Gate
 from reports.metrics import METRICS
-from reports.sample import METRIC_NAMES
+from reports.sample import METRIC_NAMES, SHARES, Gate
 from reports.stats import rank
 from reports.summary import summarise
 from reports.values import Summary
@@ -170,6 +169,7 @@ def test_hot_time_counts_what_is_above_90_percent_in_a_row(cpu: list[float], lon
 def test_every_metric_has_a_value_or_says_why_not(make_run: Make) -> None:
     metrics = of(make_run(5000).write()).metrics
     assert tuple(metrics) == tuple(METRICS) == METRIC_NAMES
+    assert {name for name, metric in METRICS.items() if metric.unit == "share"} == SHARES
     unknown = {name for name, seen in metrics.items() if not seen.known}
     assert unknown == {"ttft_p999_ms", "tpot_p999_ms"}
     assert all(metrics[name].needed == 3688 for name in unknown)
