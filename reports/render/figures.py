@@ -32,7 +32,8 @@ def load(summary: Summary) -> Figure:
     shade(flight, summary, named=False)
     rates.stairs(series.offered, edges, color=_GREY, lw=1.3, label="offered", baseline=None)
     rates.stairs(series.answered, edges, color=_BLUE, lw=1.8, label="answered", baseline=None)
-    rates.stairs(series.failed, edges, color=_ORANGE, fill=True, alpha=0.8, label="failed")
+    if any(series.failed):
+        rates.stairs(series.failed, edges, color=_ORANGE, fill=True, alpha=0.8, label="failed")
     flight.stairs(series.in_flight, edges, color=_GREEN, lw=1.6, baseline=None)
     for axes in (rates, flight):
         axes.patch.set_visible(False)

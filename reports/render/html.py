@@ -13,7 +13,7 @@ from reports.metrics import METRICS
 from reports.render import rows
 from reports.render.plots import plots
 from reports.render.rows import Table
-from reports.render.text import KEY_METRICS
+from reports.render.text import key_metrics
 from reports.values import Summary, Verdict
 
 _TONES: Final = {
@@ -52,7 +52,7 @@ def render(summary: Summary) -> str:
     return environment.get_template("report.html.j2").render(
         summary=summary,
         tone=_TONES[summary.verdict.verdict],
-        keys=[_key(summary, name) for name in KEY_METRICS],
+        keys=[_key(summary, name) for name in key_metrics(summary)],
         measured=number(summary.ledger.measure),
         sections=_sections(summary),
         details=_details(summary),
@@ -101,6 +101,11 @@ def _sections(summary: Summary) -> list[_Section]:
             rows.errors(summary),
             "Every measured request was ok.",
         ),
+    ]
+
+
+def _details(summary: Summary) -> list[_Section]:
+    found = [
         _Section(
             "by-route",
             "Routes",
@@ -108,11 +113,6 @@ def _sections(summary: Summary) -> list[_Section]:
             rows.groups(summary.routes, "Route"),
             "Nobody answered.",
         ),
-    ]
-
-
-def _details(summary: Summary) -> list[_Section]:
-    found = [
         _Section(
             "kinds",
             "Kinds of call",

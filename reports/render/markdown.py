@@ -9,6 +9,7 @@ from typing import Final
 from reports.format import number
 from reports.render import rows
 from reports.render.rows import Cell, Table
+from reports.render.text import causes
 from reports.values import Summary
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~&])")
@@ -21,6 +22,8 @@ def render(summary: Summary) -> str:
     parts += [f"> {escape(note)}" for note in summary.notes]
     if len(verdict.reasons) > 1:
         parts.append("\n".join(f"- {escape(reason)}" for reason in verdict.reasons))
+    if causes(summary):
+        parts.append("\n".join(["Most frequent errors:", "", *(f"- {escape(cause)}" for cause in causes(summary))]))
     parts += _section("Gates", rows.gates(summary), "No gate was set.")
     parts += _section("Latency of ok requests, measure phase", rows.spreads(summary.latency), "")
     parts += _section("Errors, measure phase", rows.errors(summary), "None.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reports.format import (
@@ -31,11 +31,23 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Headings and rows; `words` says how many leading columns are text and stand on the left."""
+    """Headings and rows; `words` says how many leading columns are text and stand on the left.
+
+    `folded` are the numbers of rows that say nothing new: a page may fold them away below `folded_as`.
+    `cards` says that a narrow page may show each row as a card, with its headings beside its cells.
+    """
 
     heads: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     words: int = 1
+    folded: frozenset[int] = frozenset()
+    folded_as: str = ""
+    cards: bool = False
+
+    def part(self, *, folded: bool) -> Table:
+        """Return the same table with only its folded rows, or only the others."""
+        rows = tuple(row for at, row in enumerate(self.rows) if (at in self.folded) == folded)
+        return replace(self, rows=rows, folded=frozenset())
 
 
 TONES: Final = {Result.PASS: "good", Result.FAIL: "bad", Result.INVALID: "bad", Result.INCONCLUSIVE: "open"}
@@ -75,7 +87,7 @@ def gates(summary: Summary) -> Table:
         for gate in summary.gates
     )
     heads = ("Result", "Gate", "Limit", "Measured", "95 % interval", "n", "n that would decide")
-    return Table(heads, rows, 2)
+    return Table(heads, rows, 2, cards=True)
 
 
 def checks(summary: Summary) -> Table:
@@ -88,7 +100,11 @@ def checks(summary: Summary) -> Table:
         )
         for check in summary.checks
     )
-    return Table(("Result", "Check", "Seen"), rows, 3)
+    fine = frozenset(
+        at for at, check in enumerate(summary.checks) if check.result in (Result.PASS, Result.NOT_APPLICABLE)
+    )
+    said = f"{number(len(fine))} of {number(len(rows))} checks are in order"
+    return Table(("Result", "Check", "Seen"), rows, 3, folded=fine, folded_as=said)
 
 
 def ledger(summary: Summary) -> Table:
@@ -106,7 +122,10 @@ def ledger(summary: Summary) -> Table:
     ]
     warmup, measure, total, calls = map(number, (book.warmup, book.measure, book.total, book.calls))
     rows.append((Cell("planned", "the sum"), Cell(warmup), Cell(measure), Cell(total), Cell(calls)))
-    return Table(("Outcome", "Tries in warm-up", "Tries measured", "Tries in all", "Calls, by last try"), tuple(rows))
+    heads = ("Outcome", "Tries in warm-up", "Tries measured", "Tries in all", "Calls, by last try")
+    none = frozenset(at for at, row in enumerate(book.rows) if not row.total)
+    said = f"{number(len(none))} of {number(len(book.rows))} outcomes did not occur"
+    return Table(heads, tuple(rows), folded=none, folded_as=said, cards=True)
 
 
 def spreads(found: tuple[Spread, ...]) -> Table:
@@ -157,7 +176,7 @@ def errors(summary: Summary) -> Table:
         for row in summary.errors
     )
     heads = ("Outcome", "Status", "Code", "Tries", "Share", "Provoked", "First – last", "Service p50")
-    return Table(heads, rows, 3)
+    return Table(heads, rows, 3, cards=True)
 
 
 def health(summary: Summary) -> Table:

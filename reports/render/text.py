@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from reports.format import estimate_text, interval_text, number
-from reports.values import Result, Summary
+from reports.values import ErrorRow, Result, Summary, Verdict
 
-KEY_METRICS: Final = (
+_KEY_METRICS: Final = (
     "scheduled_p50_ms",
     "scheduled_p95_ms",
     "scheduled_p99_ms",
@@ -29,14 +29,42 @@ MARKS: Final = {
 }
 
 
+_MOST_CAUSES: Final = 3
+
+
+def key_metrics(summary: Summary) -> tuple[str, ...]:
+    """Names of the headline numbers; where failures are provoked, those that were not come before the error rate."""
+    if not any(row.expected for row in summary.errors):
+        return _KEY_METRICS
+    rates = {"error_rate": "unexpected_rate", "unexpected_rate": "error_rate"}
+    return tuple(rates.get(name, name) for name in _KEY_METRICS)
+
+
+def causes(summary: Summary) -> tuple[str, ...]:
+    """What went wrong most often in a run that failed or is invalid, what was provoked on purpose last."""
+    if summary.verdict.verdict not in (Verdict.FAIL, Verdict.INVALID):
+        return ()
+    worst = sorted(summary.errors, key=lambda row: (row.expected - row.count, -row.count))
+    return tuple(_cause(row) for row in worst[:_MOST_CAUSES])
+
+
+def _cause(row: ErrorRow) -> str:
+    named = " ".join(str(part) for part in (row.outcome, row.status, row.error_code) if part is not None)
+    # A code comes from the gateway, and a terminal obeys control characters.
+    clean = "".join(letter if letter.isprintable() else "\ufffd" for letter in named)
+    provoked = f", {number(row.expected)} of them provoked" if row.expected else ""
+    return f"{clean}: {number(row.count)}{provoked}"
+
+
 def render(summary: Summary, report: Path) -> str:
-    """Return verdict, why, gates, key numbers and where the report is."""
+    """Return verdict, why, gates, most frequent errors, key numbers and where the report is."""
     lines = [f"{summary.verdict.verdict}  {summary.verdict.why}", ""]
     lines += [f"  {MARKS[gate.result]:<10} {gate.said}" for gate in summary.gates]
     broken = [check for check in summary.checks if check.result in (Result.INVALID, Result.UNKNOWN)]
     lines += [f"  {MARKS[check.result]:<10} {check.name}: {check.said}" for check in broken]
+    lines += [f"  {'error':<10} {cause}" for cause in causes(summary)]
     lines.append("")
-    for name in KEY_METRICS:
+    for name in key_metrics(summary):
         seen = summary.metrics[name]
         interval = interval_text(seen)
         shown = f"{estimate_text(seen):<24} {f'({interval})' if interval else '':<24} n={number(seen.n)}"

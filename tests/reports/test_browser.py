@@ -94,3 +94,27 @@ def test_plot_text_stays_inside_its_plot_and_every_plot_has_a_text_alternative(b
     )
     assert len(labels) == 6
     assert all(len(label) > 60 for label in labels)
+
+
+def test_a_phone_shows_limits_measurements_and_counts_without_scrolling(browser: Chrome, page: Path) -> None:
+    show(browser, page, 390, "light")
+    hidden = browser.execute_script("""
+      return [...document.querySelectorAll('#gates td:not(.blank), #ledger .scroll td, #errors td')].filter(cell => {
+        if (cell.closest('details')) return false;
+        const box = cell.getBoundingClientRect();
+        return box.width === 0 || box.left < 0 || box.right > innerWidth;
+      }).map(cell => cell.textContent)""")
+    assert hidden == []
+    heads = browser.execute_script(
+        "return [...document.querySelectorAll('#gates tr:first-child td')].map(cell => "
+        "getComputedStyle(cell, '::before').content)"
+    )
+    assert {'"Limit"', '"Measured"', '"95 % interval"'} <= set(heads)
+
+
+def test_plots_keep_a_readable_size_on_a_phone(browser: Chrome, page: Path) -> None:
+    show(browser, page, 390, "light")
+    heights = browser.execute_script(
+        "return [...document.querySelectorAll('.plot svg text')].map(text => text.getBoundingClientRect().height)"
+    )
+    assert min(heights) >= 10

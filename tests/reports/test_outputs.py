@@ -13,7 +13,7 @@ import pytest
 from reports.__main__ import main
 from reports.build import write
 from reports.problem import Unusable
-from reports.sample import JUNIT_XML, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD
+from reports.sample import JUNIT_XML, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD, Outcome
 
 Make = Callable[..., Any]
 EVIL = "<script>alert(1)</script>&\"'|`\x07]]>"
@@ -182,3 +182,76 @@ def test_plots_without_data_say_so(make_run: Make) -> None:
     page = (run / REPORT_HTML).read_text()
     assert page.count("There was no data to draw.") == 5
     assert page.count("<svg") == 1
+
+
+def failing(make_run: Make) -> Any:
+    """A run that fails by its errors: 60 unexpected ones of two sorts, and 70 provoked on purpose."""
+    builder = make_run().gates({"metric": "unexpected_rate", "max": 0.01})
+    builder.fail(slice(200, 240), "refused", status=502, code="ALL_PROVIDERS_FAILED")
+    builder.fail(slice(240, 260), "timeout", code="Read\x1b[31mTimeout").fail(260, "malformed", status=200)
+    builder.fail(slice(300, 370), "refused", status=401, code="INVALID_API_KEY")
+    return builder.set(slice(300, 370), expected="INVALID_API_KEY")
+
+
+def test_a_failed_run_names_its_three_most_frequent_errors(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    run = failing(make_run).write()
+    assert main(["build", str(run)]) == 1
+    said = capsys.readouterr().out
+    wanted = ["refused 502 ALL_PROVIDERS_FAILED: 40", "timeout Read\ufffd[31mTimeout: 20", "malformed 200: 1"]
+    assert re.findall(r"^  error      (.*)$", said, flags=re.MULTILINE) == wanted
+    page = (run / SUMMARY_MD).read_text()
+    assert "Most frequent errors:\n\n- refused 502 ALL\\_PROVIDERS\\_FAILED: 40\n" in page
+
+
+def test_a_provoked_error_is_said_to_be_one(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    builder = failing(make_run).gates({"metric": "error_rate", "max": 0.01})
+    builder.set(slice(200, 300), outcome="ok")
+    assert main(["build", str(builder.write())]) == 1
+    assert "  error      refused 401 INVALID_API_KEY: 70, 70 of them provoked\n" in capsys.readouterr().out
+
+
+def test_a_run_that_passed_names_no_errors(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run().fail(300, "timeout").write()
+    assert main(["build", str(run)]) == 0
+    assert "  error  " not in capsys.readouterr().out
+    assert "Most frequent" not in (run / SUMMARY_MD).read_text()
+
+
+@pytest.mark.parametrize("provoked", [True, False])
+def test_unexpected_outcomes_come_before_the_error_rate_where_errors_are_provoked(
+    make_run: Make, provoked: bool
+) -> None:
+    builder = failing(make_run)
+    if not provoked:
+        builder.set(slice(None), expected=None)
+    run = builder.write()
+    main(["build", str(run)])
+    keys = re.findall("<dt>(.*?)</dt>", (run / REPORT_HTML).read_text())
+    assert (keys.index("Unexpected outcomes") < keys.index("Error rate")) == provoked
+
+
+def test_only_what_is_fine_is_folded_away(make_run: Make) -> None:
+    run = make_run().fail(700, "lost").write()
+    assert main(["build", str(run)]) == 3
+    page = (run / REPORT_HTML).read_text()
+    folded = re.findall(r"<details>.*?</details>", page, flags=re.DOTALL)
+    assert [re.findall("<summary>(.*?)</summary>", part)[0] for part in folded] == [
+        "9 of 10 checks are in order",
+        "7 of 9 outcomes did not occur",
+    ]
+    assert "lost requests" not in folded[0]
+    assert "generator CPU" in folded[0]
+    assert re.findall(r'<td class="word"[^>]*>(\w+)<small>', folded[1]) == [
+        outcome for outcome in Outcome if outcome not in (Outcome.OK, Outcome.LOST)
+    ]
+    assert (run / SUMMARY_MD).read_text().count("generator CPU") == 1
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+def test_the_legend_names_failures_only_where_there_are_some(make_run: Make, failures: int) -> None:
+    builder = make_run()
+    if failures:
+        builder.fail(300, "timeout")
+    run = builder.write()
+    main(["build", str(run)])
+    assert (">failed</text>" in (run / REPORT_HTML).read_text()) == bool(failures)
