@@ -6,39 +6,25 @@ all parts have ended, that process merges them into a run directory.
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import gevent
 import msgspec
-from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
-from mock_server.contract.accounts import LOAD_TEST_KEY
-from scenarios.catalog import CATALOG, Load
-from scenarios.hooks import on, runner_of
+from scenarios.hooks import on
 from scenarios.merge import merge
-from scenarios.options import (
-    API_KEY_VARIABLE,
-    DEFAULT_DRAIN_S,
-    DEFAULT_IN_FLIGHT,
-    DEFAULT_TIMEOUT_S,
-    UsageError,
-    positive,
-    seconds,
-    seed,
-    span,
-    target_url,
-)
+from scenarios.options import UsageError
+from scenarios.plain_options import plan_from_options, run_dir_of
 from scenarios.plan import ORIGIN, PLAN, Origin, Plan, save
-from scenarios.prepare import check_out, claim, masked, now_utc, run_id
+from scenarios.prepare import check_out, claim
 from scenarios.recorder import PARTS, Ended, read_notes
 from scenarios.users import GatewayUser, Session
 
@@ -60,80 +46,26 @@ class Order(msgspec.Struct, frozen=True):
     origin: Origin
 
 
-def add_options(parser: LocustArgumentParser) -> None:
-    """Our options beside Locust's own; its groups know nothing of secrets, so they have none."""
-    parser.add_argument("--scenario", choices=list(CATALOG), default="steady", help="what the users do")
-    parser.add_argument("--rate", default=None, help="open load, requests per second; without it --users count")
-    parser.add_argument(
-        "--api-key", env_var=API_KEY_VARIABLE, default=LOAD_TEST_KEY, is_secret=True, help="the gateway's API key"
-    )
-    parser.add_argument("--warmup", default=None, help="load that is not measured (open: the scenario's; else 0)")
-    parser.add_argument("--duration", default=None, help="measured window (open: the scenario's; else until stopped)")
-    parser.add_argument("--drain", default="60s", help="longest wait for the last answers")
-    parser.add_argument("--timeout", default="120s", help="a client's patience per request")
-    parser.add_argument("--seed", default="1", help="of arrivals and prompts")
-    parser.add_argument("--out", default="", help="the run directory (runs/TIME-SCENARIO)")
-
-
 def attach(environment: Environment) -> None:
     """Join Locust's start and stop to our record, whatever this process is to Locust."""
     runner = environment.runner
     if isinstance(runner, WorkerRunner):
         _Worker(environment, runner)
     elif runner is not None:
+        options: Any = environment.parsed_options
+        if options.headless:
+            _refuse_mistakes(environment)
         _Planner(environment, runner)
 
 
-_T = TypeVar("_T")
-
-
-def _option(options: Any, name: str, read: Callable[[str], _T], default: _T) -> _T:
-    """An option's value; the web UI gives text where a terminal gives the value itself."""
-    value = getattr(options, name)
-    if value is None or value == "":
-        return default
+def _refuse_mistakes(environment: Environment) -> None:
+    """End with one line and code 2, before Locust starts users and has tables to print below it."""
     try:
-        return read(str(value))
-    except argparse.ArgumentTypeError as error:
-        raise UsageError(f"--{name}: {error}") from None
-
-
-def _plan_from_options(environment: Environment, processes: int) -> Plan:
-    """The plan that Locust's options describe; raises `UsageError`."""
-    options: Any = environment.parsed_options
-    scenario = CATALOG[options.scenario]
-    load = scenario.load
-    rate = _option(options, "rate", positive, 0.0)
-    if load.kind == "open":
-        users = runner_of(environment).target_user_count or options.num_users or 1
-        load = Load("open", rate_per_s=rate) if rate else Load("closed", users=users)
-    endless = None if load.kind == "closed" else scenario.duration_s
-    try:
-        target = target_url(environment.host or "")
-    except argparse.ArgumentTypeError as error:
-        raise UsageError(f"--host: {error}") from None
-    return Plan(
-        run_id=run_id(scenario.name, now_utc()),
-        scenario=scenario.name,
-        world=None,
-        seed=_option(options, "seed", seed, 1),
-        target=target,
-        target_kind="external",
-        api_key=masked(options.api_key),
-        load=load,
-        warmup_s=_option(options, "warmup", seconds, scenario.warmup_s if load.kind == "open" else 0.0),
-        duration_s=_option(options, "duration", span, endless),
-        drain_s=_option(options, "drain", seconds, DEFAULT_DRAIN_S),
-        timeout_s=_option(options, "timeout", span, DEFAULT_TIMEOUT_S),
-        processes=processes,
-        time_scale=1.0,
-        max_in_flight=DEFAULT_IN_FLIGHT,
-        mock_calls=False,
-        labels={"driver": "locust"},
-        gates=scenario.gates,
-        argv=(),
-        owner_pid=os.getpid(),
-    )
+        plan = plan_from_options(environment, 1)
+        check_out(run_dir_of(environment, plan))
+    except UsageError as error:
+        print(f"load-test: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 class _Planner:
@@ -162,10 +94,9 @@ class _Planner:
             gevent.spawn(self._end)
 
     def _begin(self) -> None:
-        options: Any = self._environment.parsed_options
         processes = len(self._runner.clients.ready) if isinstance(self._runner, MasterRunner) else 1
-        plan = self._plan = _plan_from_options(self._environment, max(processes, 1))
-        run_dir = Path(options.out) if options.out else Path("runs") / plan.run_id
+        plan = self._plan = plan_from_options(self._environment, max(processes, 1))
+        run_dir = run_dir_of(self._environment, plan)
         check_out(run_dir)
         claim(run_dir)
         self._run_dir = run_dir.absolute()
