@@ -48,11 +48,14 @@ def write_manifest(
     planned_calls: int,
     workers: Sequence[WorkerFate] = (),
     last_s: float = 0.0,
+    mock_died: bool = False,
 ) -> None:
     """Write or replace the manifest, all of it or nothing.
 
-    ``last_s`` is the last moment anything was recorded; a script lasts until then.
+    ``last_s`` is the last moment anything was recorded; a script lasts until then. ``mock_died`` says that the
+    run's own mock ended by itself.
     """
+    ended_s = max(ended_s, 0.0)
     scenario = scenario_of(plan)
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -72,6 +75,7 @@ def write_manifest(
         "started_at": _iso(time.time() if origin is None else origin.unix_s),
         "ended_s": ended_s,
         "interrupted": interrupted,
+        "mock_died": mock_died,
         "planned_calls": planned_calls,
         "processes": plan.processes,
         "time_scale": plan.time_scale,

@@ -26,9 +26,10 @@ _BATCH: Final = 50_000
 
 
 class Merged(msgspec.Struct):
-    """What the merge saw: rows written, answers with and without an unexpected 401, workers that died."""
+    """What the merge saw: rows written, tries handed on, answers, those with an unexpected 401, dead workers."""
 
     rows: int = 0
+    handed_on: int = 0
     answers: int = 0
     denied: int = 0
     lost_workers: int = 0
@@ -91,7 +92,7 @@ def _foreseen(plan: Plan, times: Times, worker: int, last_s: float) -> dict[int,
     }
 
 
-def merge(run_dir: Path, *, interrupted: bool, ended_s: float | None = None) -> Merged:
+def merge(run_dir: Path, *, interrupted: bool, ended_s: float | None = None, mock_died: bool = False) -> Merged:
     """Write samples, health and manifest of a run whose workers are done, then remove the parts.
 
     ``ended_s`` is when everything had stopped, on the run's clock; without it, the last moment in the notes
@@ -114,6 +115,7 @@ def merge(run_dir: Path, *, interrupted: bool, ended_s: float | None = None) -> 
         planned_calls=_planned_calls(plan, parts),
         workers=[WorkerFate(f"w{part.worker}", part.pid, part.ended is None) for part in parts],
         last_s=tally.last_s,
+        mock_died=mock_died,
     )
     shutil.rmtree(folder)
     return tally
@@ -142,6 +144,7 @@ def _sample_batches(plan: Plan, parts: Iterable[_Part], tally: Merged) -> Iterat
             while batch := list(islice(rows, _BATCH)):
                 for row in batch:
                     part.recorded.add((row.call_id, row.attempt))
+                    tally.handed_on += row.outcome != Outcome.NEVER_SENT
                     unexpected = row.expected is None and row.status is not None
                     tally.answers += unexpected
                     tally.denied += unexpected and row.status == 401

@@ -8,10 +8,14 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 
 from scenarios.catalog import CATALOG
+from scenarios.console import put
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 API_KEY_VARIABLE: Final = "LOAD_TEST_API_KEY"
 DEFAULT_TIMEOUT_S: Final = 120.0
@@ -95,6 +99,12 @@ class _Parser(argparse.ArgumentParser):
         """Raise instead of printing the usage and exiting."""
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """On stdout, print it and exit; the library's own keeps quiet when that fails."""
+        if file is None:
+            self.exit(put(self.format_help(), end=""))
+        super().print_help(file)
+
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
@@ -102,7 +112,8 @@ def parser() -> argparse.ArgumentParser:
         prog="load-test",
         description="Drive load against an LLM gateway and record every request.",
         epilog="Exit codes: 0 passed, 1 a gate failed, 2 wrong usage or nothing to measure, 3 invalid, "
-        "4 inconclusive, 130 interrupted before anything was sent, or while the report was built.",
+        "4 inconclusive, 130 interrupted (Ctrl-C or SIGTERM) before anything was sent, or while the report was built, "
+        "141 nobody reads the list.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     listing = commands.add_parser("list", help="the scenarios, one line each", description="List the scenarios.")
@@ -138,7 +149,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         "--api-key",
         metavar="KEY",
         default=os.environ.get(API_KEY_VARIABLE),
-        help=f"the gateway's API key; better given as ${API_KEY_VARIABLE}",
+        help=f"the gateway's API key, required with --target; better given as ${API_KEY_VARIABLE}",
     )
     where.add_argument("--world", metavar="W", help="the own mock's world, a name or a file (the scenario's)")
     where.add_argument(

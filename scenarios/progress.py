@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Final, TextIO
+from typing import Final
 
+from scenarios.console import put
 from scenarios.plan import Plan, window_s
 from scenarios.workers import Progress
 
 _TERMINAL_EVERY_S: Final = 0.5
 _PLAIN_EVERY_S: Final = 5.0
+# What was answered until then, a rounded second into the window, is the warm-up's.
+_FIRST_SECOND_S: Final = 0.5
 
 
 def describe(plan: Plan, now_s: float, progress: Progress) -> str:
     """Where the run stands, in one line."""
+    counted = ""
     if plan.load.kind == "script":
         stage = f"{max(now_s, 0):.0f} s"
-    elif now_s < plan.warmup_s:
-        stage = f"warm-up {max(now_s, 0):.0f} of {plan.warmup_s:g} s"
-    elif now_s < window_s(plan):
-        stage = f"{now_s - plan.warmup_s:.0f} of {plan.duration_s or 0:g} s"
+    elif plan.warmup_s and now_s < plan.warmup_s + _FIRST_SECOND_S:
+        stage = f"warm-up, {min(max(now_s, 0), plan.warmup_s):.0f} of {plan.warmup_s:g} s"
     else:
-        stage = f"draining, {now_s - window_s(plan):.0f} of at most {plan.drain_s:g} s"
+        counted = " with the warm-up" if plan.warmup_s else ""
+        if now_s < window_s(plan):
+            stage = f"{max(now_s - plan.warmup_s, 0):.0f} of {plan.duration_s or 0:g} s"
+        else:
+            stage = f"draining, {now_s - window_s(plan):.0f} of at most {plan.drain_s:g} s"
     failed = f", {progress.failed:,} failed" if progress.failed else ""
-    return f"{stage}: {progress.done:,} answered{failed}, {progress.in_flight:,} in flight"
+    return f"{stage}: {progress.done:,} answered{counted}{failed}, {progress.in_flight:,} in flight"
 
 
 class Display:
-    """Writes progress to ``out``, on the clock of the run."""
+    """Writes progress to stdout, on the clock of the run."""
 
-    def __init__(self, out: TextIO, plan: Plan) -> None:
-        self._out = out
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._terminal = out.isatty()
+        self._terminal = sys.stdout.isatty()
         self._every_s = _TERMINAL_EVERY_S if self._terminal else _PLAIN_EVERY_S
         self._next_s = self._every_s
 
@@ -46,13 +52,14 @@ class Display:
         """A line that stays."""
         self._write(text)
         if self._terminal:
-            self._out.write("\n")
-            self._out.flush()
+            put("")
 
     def done(self, now_s: float, progress: Callable[[], Progress]) -> None:
         """The last word."""
         self.line(describe(self._plan, now_s, progress()))
 
     def _write(self, text: str) -> None:
-        self._out.write(f"\r\x1b[K{text}" if self._terminal else f"{text}\n")
-        self._out.flush()
+        if self._terminal:
+            put(f"\r\x1b[K{text}", end="")
+        else:
+            put(text)

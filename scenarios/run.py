@@ -21,6 +21,7 @@ import psutil
 from mock_server.config import WorldError, load_world
 from mock_server.contract.accounts import LOAD_TEST_KEY
 from scenarios.catalog import CATALOG
+from scenarios.console import put
 from scenarios.manifest import write_manifest
 from scenarios.merge import Merged, merge
 from scenarios.options import UsageError
@@ -37,7 +38,9 @@ _LEAD_S: Final = 0.3
 _POLL_S: Final = 0.05
 # After the drain, how long workers get to write down what they cut off.
 _GRACE_S: Final = 15.0
+_INVALID: Final = 3
 _INTERRUPTED: Final = 130
+_NOTHING_SENT: Final = "interrupted before anything was sent; nothing was written"
 _REPORT_PACKAGES: Final = ("jinja2", "matplotlib", "pandas", "scipy")
 
 
@@ -83,9 +86,10 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
         plan = plan_of(args, argv, gates, name, (mock.url, mock.pid) if mock else None, troubles)
         claim(out)
         code = _drive(plan, out, args.api_key or LOAD_TEST_KEY, interrupts, mock)
-    if code is not None:
-        return code
-    return judge(out, inconclusive_ok=args.inconclusive_ok)
+    if code is None:
+        code = judge(out, inconclusive_ok=args.inconclusive_ok)
+    died = mock is not None and mock.death() is not None
+    return _INVALID if died and code != _INTERRUPTED else code
 
 
 def _free(path: Path) -> Path:
@@ -119,21 +123,30 @@ def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts, mock: Ow
     try:
         problem = _wait_until_ready(workers, interrupts)
         if problem is not None:
-            _discard(workers, out)
-            print(f"load-test: {problem}", file=sys.stderr)
-            return _INTERRUPTED if interrupts.count else 2
-        reset_at = time.monotonic() if mock is None else mock.begin_world()
+            return _discard(workers, out, problem, _INTERRUPTED if interrupts.count else 2)
+        try:
+            reset_at = time.monotonic() if mock is None else mock.begin_world()
+        except OSError as error:
+            why = f"its mock died ({(mock and mock.death()) or error}) before anything was sent; nothing was written"
+            return _discard(workers, out, why, _INVALID)
         zero = time.monotonic() + _LEAD_S
         origin = Origin(zero, time.time() + _LEAD_S, reset_at - zero)
         save(folder, ORIGIN, origin)
-        print(f"{plan.scenario}: {plan.load} at {plan.target}, recording to {out}", flush=True)
-        _watch(workers, plan, origin, interrupts)
+        put(f"{plan.scenario}: {plan.load} at {plan.target}, recording to {out}")
+        if _interrupted_before(zero, interrupts):
+            return _discard(workers, out, _NOTHING_SENT, _INTERRUPTED)
+        death = _watch(workers, plan, origin, interrupts, mock)
         ended_s = time.monotonic() - origin.monotonic_s
         wrong_key = WRONG_KEY_EXIT in workers.codes
     finally:
         workers.signal(signal.SIGKILL)
         workers.wait(_GRACE_S)
-    merged = _merge(out, interrupted=interrupts.count > 0 or wrong_key, ended_s=ended_s)
+    stopped = interrupts.count > 0 or wrong_key
+    merged = _merge(out, interrupted=stopped, ended_s=ended_s, mock_died=death is not None)
+    if death is not None:
+        print(f"load-test: its mock died ({death})", file=sys.stderr)
+    if interrupts.count and not merged.handed_on:
+        return _discard(workers, out, _NOTHING_SENT, _INTERRUPTED)
     return _after(plan, out, merged, wrong_key)
 
 
@@ -142,7 +155,7 @@ def _wait_until_ready(workers: Workers, interrupts: Interrupts) -> str | None:
     deadline = time.monotonic() + _BOOT_S
     while not workers.ready:
         if interrupts.count:
-            return "interrupted before anything was sent; nothing was written"
+            return _NOTHING_SENT
         if workers.codes:
             return f"a worker did not start: {workers.last_words()}"
         if time.monotonic() > deadline:
@@ -151,16 +164,31 @@ def _wait_until_ready(workers: Workers, interrupts: Interrupts) -> str | None:
     return None
 
 
-def _discard(workers: Workers, out: Path) -> None:
-    """Undo a run that never began, down to the directory where it is left empty."""
+def _interrupted_before(zero: float, interrupts: Interrupts) -> bool:
+    """Whether the run is to end before its zero; waits for the one or the other."""
+    while (left_s := zero - time.monotonic()) > 0:
+        if interrupts.count:
+            return True
+        time.sleep(min(left_s, _POLL_S))
+    return False
+
+
+def _discard(workers: Workers, out: Path, problem: str, code: int) -> int:
+    """Undo a run that never began, with its directory, and say why; the exit code."""
     workers.signal(signal.SIGKILL)
     workers.wait(_GRACE_S)
     shutil.rmtree(out)
+    print(f"load-test: {problem}", file=sys.stderr)
+    return code
 
 
-def _watch(workers: Workers, plan: Plan, origin: Origin, interrupts: Interrupts) -> None:
-    """Until all workers have ended: show progress, pass on interrupts, stop what outlives its time."""
-    display = Display(sys.stdout, plan)
+def _watch(workers: Workers, plan: Plan, origin: Origin, interrupts: Interrupts, mock: OwnMock | None) -> str | None:
+    """Until all workers have ended: show progress, pass on interrupts, stop what outlives its time.
+
+    Returns how the run's own mock died, if it did; without it the rest would only fail.
+    """
+    display = Display(plan)
+    death: str | None = None
     last_s = window_s(plan) + plan.drain_s + _GRACE_S
     handled = 0
     told = False
@@ -176,14 +204,18 @@ def _watch(workers: Workers, plan: Plan, origin: Origin, interrupts: Interrupts)
         if WRONG_KEY_EXIT in workers.codes and not told:
             told = True
             workers.signal(signal.SIGTERM)
+        if death is None and mock is not None and (death := mock.death()) is not None:
+            workers.signal(signal.SIGTERM)
+            last_s = min(last_s, now_s + _GRACE_S)
         if now_s > last_s:
             workers.signal(signal.SIGKILL)
     display.done(time.monotonic() - origin.monotonic_s, workers.progress)
+    return death or (mock.death() if mock is not None else None)
 
 
-def _merge(out: Path, *, interrupted: bool, ended_s: float | None = None) -> Merged:
+def _merge(out: Path, *, interrupted: bool, ended_s: float | None = None, mock_died: bool = False) -> Merged:
     try:
-        return merge(out, interrupted=interrupted, ended_s=ended_s)
+        return merge(out, interrupted=interrupted, ended_s=ended_s, mock_died=mock_died)
     except OSError as error:
         raise UsageError(
             f"{out}: cannot be written ({error.strerror or error}); what was recorded is in {PARTS}, "
@@ -195,10 +227,8 @@ def _after(plan: Plan, out: Path, merged: Merged, wrong_key: bool) -> int | None
     if merged.lost_workers:
         print(f"load-test: {merged.lost_workers} of {plan.processes} workers died", file=sys.stderr)
     if wrong_key or (merged.answers and merged.answers == merged.denied):
-        print(
-            f"load-test: {plan.target} answers 401 to the key {plan.api_key}; check it. Samples are in {out}",
-            file=sys.stderr,
-        )
+        key = f"the key {plan.api_key}" if plan.api_key.strip("…") else "the given key"
+        print(f"load-test: {plan.target} answers 401 to {key}; check it. Samples are in {out}", file=sys.stderr)
         return 2
     return None
 
@@ -234,7 +264,7 @@ def judge(out: Path, *, inconclusive_ok: bool) -> int:
     missing = [name for name in _REPORT_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         print(
-            f'load-test: no verdict: reports need `pip install "apiflowx-harness[report]"`; the samples are kept, '
+            f'load-test: no verdict: reports need `pip install ".[report]"` in the checkout; the samples are kept, '
             f"`perf-report build {out}` judges them",
             file=sys.stderr,
         )
@@ -242,9 +272,15 @@ def judge(out: Path, *, inconclusive_ok: bool) -> int:
     command = [sys.executable, "-m", "reports", "build", str(out)]
     command += ["--inconclusive-ok"] if inconclusive_ok else []
     # In a session of its own: Ctrl-C comes to it through us, once, so that it says so and leaves no half file.
-    with subprocess.Popen(command, env=python_path(), start_new_session=True) as report:  # noqa: S603 - our own module
+    # Its words come through us too: who reads no further must not change its verdict.
+    environment = {**python_path(), "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(  # noqa: S603 - our own module
+        command, env=environment, stdout=subprocess.PIPE, encoding="utf-8", start_new_session=True
+    ) as report:
         try:
-            return report.wait()
+            said, _ = report.communicate()
+            put(said, end="")
+            return report.returncode
         except KeyboardInterrupt:
             report.send_signal(signal.SIGINT)
             report.wait(_GRACE_S)

@@ -46,6 +46,7 @@ class OwnMock:
     """A mock on a free port, in a process group of its own; a context manager that stops it."""
 
     def __init__(self, world: str, seed: int, time_scale: float) -> None:
+        self._stopped = False
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         command = [sys.executable, "-m", "mock_server", "serve", "--port", "0"]
         command += ["--world", world, "--seed", str(seed), "--time-scale", str(time_scale)]
@@ -70,10 +71,12 @@ class OwnMock:
         """Of the mock's process, which leads its group."""
         return self._process.pid
 
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return self._process.poll() is None
+    def death(self) -> str | None:
+        """How it ended by itself; ``None`` while it runs, and when `stop` ended it."""
+        code = self._process.poll()
+        if code is None or self._stopped:
+            return None
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def begin_world(self) -> float:
         """Start its world's timeline anew; the monotonic moment at which it did."""
@@ -112,6 +115,7 @@ class OwnMock:
         for how in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is not None:
                 break
+            self._stopped = True
             os.killpg(self._process.pid, how)
             try:
                 self._process.wait(_STOP_S)

@@ -14,6 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from scenarios.catalog import script_calls
+from scenarios.manifest import write_manifest
+from scenarios.options import parser
+from scenarios.plan import Origin
+from scenarios.prepare import plan_of
 from scenarios.run import judge
 
 Start = Callable[..., Any]
@@ -117,6 +121,42 @@ def test_the_own_mock_ends_with_a_killed_run(load_test: Start, tmp_path: Path) -
     assert psutil.wait_procs(children, timeout=20)[1] == []
 
 
+def test_a_mock_that_dies_makes_the_run_invalid_and_ends_it(
+    load_test: Start, tmp_path: Path, manifest: Callable[[Path], dict[str, Any]], rows: Rows
+) -> None:
+    out = tmp_path / "run"
+    command = load_test("run", "steady", "--world", "instant", "--duration", "100s", "--out", str(out))
+    assert "recording to" in command.process.stdout.readline()
+    # The first line of progress comes after the run's zero.
+    assert "warm-up" in command.process.stdout.readline()
+    children = psutil.Process(command.process.pid).children()
+    next(child for child in children if "mock_server" in child.cmdline()).kill()
+    code, _, err = command.finish()
+    assert (code, err) == (3, "load-test: its mock died (signal 9)\n")
+    document = manifest(out)
+    assert (document["mock_died"], document["interrupted"]) == (True, False)
+    assert document["ended_s"] < 30
+    assert len(rows(out)) == document["planned_calls"]
+
+
+def test_ctrl_c_before_the_first_request_leaves_nothing(gateway: Any, load_test: Start, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = load_test(*to(gateway, out, "--rate", "1", "--arrivals", "constant", "--duration", "100s"))
+    assert "recording to" in command.process.stdout.readline()
+    command.interrupt()
+    code, _, err = command.finish()
+    assert (code, err) == (130, "load-test: interrupted before anything was sent; nothing was written\n")
+    assert gateway.bodies == []
+    assert not out.exists()
+
+
+def test_an_end_before_the_zero_is_told_as_none(tmp_path: Path, manifest: Callable[[Path], dict[str, Any]]) -> None:
+    args = parser().parse_args(["run", "steady"])
+    plan = plan_of(args, [], (), "r", ("http://127.0.0.1:1", 1))
+    write_manifest(tmp_path, plan, Origin(0.0, 0.0), ended_s=-0.2, interrupted=True, planned_calls=1)
+    assert manifest(tmp_path)["ended_s"] == 0.0
+
+
 def test_an_open_run_records_every_planned_request_on_time(
     finished: Finish, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
 ) -> None:
@@ -141,7 +181,8 @@ def test_an_open_run_records_every_planned_request_on_time(
     assert {row["worker"] for row in health} == {"w0", "w1"}
     assert len(health) >= 8
     assert {path.name for path in out.iterdir()} == {"samples.parquet", "health.parquet", "manifest.json"}
-    assert "90 answered" in said
+    assert "90 answered with the warm-up" in said
+    assert document["mock_died"] is False
     assert all(f"Bearer {KEY}\r\n" in head for head in gateway.heads)
     assert not any(KEY.encode() in text for text in (said.encode(), *(path.read_bytes() for path in out.iterdir())))
     assert document["api_key"] == "…1234"
@@ -249,9 +290,10 @@ class Report:
     def send_signal(self, number: int) -> None:
         self.signals.append(number)
 
-    def wait(self, _timeout_s: float | None = None) -> int:
-        if not self.signals:
-            raise KeyboardInterrupt
+    def communicate(self) -> tuple[str, None]:
+        raise KeyboardInterrupt
+
+    def wait(self, _timeout_s: float) -> int:
         return -signal.SIGINT
 
 

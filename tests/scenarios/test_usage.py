@@ -171,7 +171,7 @@ def test_missing_extras_are_one_line_how_to_get_them(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    assert 'pip install "apiflowx-harness[load]"' in refused(capsys, "run", "steady")
+    assert 'pip install ".[load]"' in refused(capsys, "run", "steady")
 
 
 def test_without_the_report_extra_the_samples_are_kept_and_the_verdict_is_open(
