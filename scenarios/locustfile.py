@@ -13,13 +13,13 @@ from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-from scenarios import child, plain, plain_options
+from scenarios import child, plain
 from scenarios.hooks import on
 from scenarios.users import GatewayUser as GatewayUser
 
 
 def _options(parser: LocustArgumentParser) -> None:
-    plain_options.add_options(parser)
+    plain.add_options(parser)
 
 
 def _init(environment: Environment, **_: object) -> None:

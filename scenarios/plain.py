@@ -16,12 +16,15 @@ from typing import Any, Final
 
 import gevent
 import msgspec
+from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
+from mock_server.contract.accounts import LOAD_TEST_KEY
+from scenarios.catalog import CATALOG
 from scenarios.hooks import on
 from scenarios.merge import merge
-from scenarios.options import UsageError
+from scenarios.options import API_KEY_VARIABLE, UsageError
 from scenarios.plain_options import plan_from_options, run_dir_of
 from scenarios.plan import ORIGIN, PLAN, Origin, Plan, save
 from scenarios.prepare import check_out, claim
@@ -46,6 +49,21 @@ class Order(msgspec.Struct, frozen=True):
     origin: Origin
 
 
+def add_options(parser: LocustArgumentParser) -> None:
+    """Our options beside Locust's own; its groups know nothing of secrets, so they have none."""
+    parser.add_argument("--scenario", choices=list(CATALOG), default="steady", help="what the users do")
+    parser.add_argument("--rate", default=None, help="open load, requests per second; without it --users count")
+    parser.add_argument(
+        "--api-key", env_var=API_KEY_VARIABLE, default=LOAD_TEST_KEY, is_secret=True, help="the gateway's API key"
+    )
+    parser.add_argument("--warmup", default=None, help="load that is not measured (open: the scenario's; else 0)")
+    parser.add_argument("--duration", default=None, help="measured window (open: the scenario's; else until stopped)")
+    parser.add_argument("--drain", default="60s", help="longest wait for the last answers")
+    parser.add_argument("--timeout", default="120s", help="a client's patience per request")
+    parser.add_argument("--seed", default="1", help="of arrivals and prompts")
+    parser.add_argument("--out", default="", help="the run directory (runs/TIME-SCENARIO)")
+
+
 def attach(environment: Environment) -> None:
     """Join Locust's start and stop to our record, whatever this process is to Locust."""
     runner = environment.runner
@@ -60,9 +78,9 @@ def attach(environment: Environment) -> None:
 
 def _refuse_mistakes(environment: Environment) -> None:
     """End with one line and code 2, before Locust starts users and has tables to print below it."""
+    options: Any = environment.parsed_options
     try:
-        plan = plan_from_options(environment, 1)
-        check_out(run_dir_of(environment, plan))
+        check_out(run_dir_of(options, plan_from_options(options, environment.host, None, 1)))
     except UsageError as error:
         print(f"load-test: {error}", file=sys.stderr)
         sys.exit(2)
@@ -95,8 +113,10 @@ class _Planner:
 
     def _begin(self) -> None:
         processes = len(self._runner.clients.ready) if isinstance(self._runner, MasterRunner) else 1
-        plan = self._plan = plan_from_options(self._environment, max(processes, 1))
-        run_dir = run_dir_of(self._environment, plan)
+        options: Any = self._environment.parsed_options
+        users = self._runner.target_user_count
+        plan = self._plan = plan_from_options(options, self._environment.host, users, max(processes, 1))
+        run_dir = run_dir_of(options, plan)
         check_out(run_dir)
         claim(run_dir)
         self._run_dir = run_dir.absolute()

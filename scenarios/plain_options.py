@@ -1,4 +1,4 @@
-"""Plain Locust's options of ours, and the plan they make."""
+"""From the options of a plain Locust to a plan."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from locust.argument_parser import LocustArgumentParser
-from locust.env import Environment
-
-from mock_server.contract.accounts import LOAD_TEST_KEY
 from scenarios.catalog import CATALOG, Load
-from scenarios.hooks import runner_of
 from scenarios.options import (
-    API_KEY_VARIABLE,
     DEFAULT_DRAIN_S,
     DEFAULT_IN_FLIGHT,
     DEFAULT_TIMEOUT_S,
@@ -28,22 +22,6 @@ from scenarios.options import (
 )
 from scenarios.plan import Plan
 from scenarios.prepare import masked, now_utc, run_id
-
-
-def add_options(parser: LocustArgumentParser) -> None:
-    """Our options beside Locust's own; its groups know nothing of secrets, so they have none."""
-    parser.add_argument("--scenario", choices=list(CATALOG), default="steady", help="what the users do")
-    parser.add_argument("--rate", default=None, help="open load, requests per second; without it --users count")
-    parser.add_argument(
-        "--api-key", env_var=API_KEY_VARIABLE, default=LOAD_TEST_KEY, is_secret=True, help="the gateway's API key"
-    )
-    parser.add_argument("--warmup", default=None, help="load that is not measured (open: the scenario's; else 0)")
-    parser.add_argument("--duration", default=None, help="measured window (open: the scenario's; else until stopped)")
-    parser.add_argument("--drain", default="60s", help="longest wait for the last answers")
-    parser.add_argument("--timeout", default="120s", help="a client's patience per request")
-    parser.add_argument("--seed", default="1", help="of arrivals and prompts")
-    parser.add_argument("--out", default="", help="the run directory (runs/TIME-SCENARIO)")
-
 
 _T = TypeVar("_T")
 
@@ -59,18 +37,16 @@ def _option(options: Any, name: str, read: Callable[[str], _T], default: _T) -> 
         raise UsageError(f"--{name}: {error}") from None
 
 
-def plan_from_options(environment: Environment, processes: int) -> Plan:
-    """The plan that Locust's options describe; raises `UsageError`."""
-    options: Any = environment.parsed_options
+def plan_from_options(options: Any, host: str | None, users: int | None, processes: int) -> Plan:
+    """The plan that Locust's parsed options describe, with the host and users it has now; raises `UsageError`."""
     scenario = CATALOG[options.scenario]
     load = scenario.load
     rate = _option(options, "rate", positive, 0.0)
     if load.kind == "open":
-        users = runner_of(environment).target_user_count or options.num_users or 1
-        load = Load("open", rate_per_s=rate) if rate else Load("closed", users=users)
+        load = Load("open", rate_per_s=rate) if rate else Load("closed", users=users or options.num_users or 1)
     endless = None if load.kind == "closed" else scenario.duration_s
     try:
-        target = target_url(environment.host or "")
+        target = target_url(host or "")
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"--host: {error}") from None
     return Plan(
@@ -97,7 +73,6 @@ def plan_from_options(environment: Environment, processes: int) -> Plan:
     )
 
 
-def run_dir_of(environment: Environment, plan: Plan) -> Path:
+def run_dir_of(options: Any, plan: Plan) -> Path:
     """Where the run is to be recorded."""
-    options: Any = environment.parsed_options
     return Path(options.out) if options.out else Path("runs") / plan.run_id

@@ -83,7 +83,7 @@ def test_numbers_in_the_text_are_those_of_the_code() -> None:
 def test_the_options_for_plain_locust_are_those_it_has() -> None:
     code = (
         "from locust.argument_parser import get_empty_argument_parser as make;"
-        "from scenarios.plain_options import add_options;"
+        "from scenarios.plain import add_options;"
         "parser = make(); before = len(parser._actions); add_options(parser);"
         "print(*(o for a in parser._actions[before:] for o in a.option_strings))"
     )

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "scenarios"
 PURE = {"arrivals", "workload", "catalog", "client", "sse", "exchange"}
 # What `run` may use of the mock's, beyond its contract: to read and simulate a world it is about to start.
 RUN_DOORS = ("mock_server.contract", "mock_server.config", "mock_server.virtual")
-GEVENT = {"wire", "users", "hooks", "child", "plain", "plain_options", "locustfile"}
+GEVENT = {"wire", "users", "hooks", "child", "plain", "locustfile"}
 
 
 def imports(path: Path) -> set[str]:
