@@ -104,7 +104,7 @@ def checks(summary: Summary) -> Table:
         at for at, check in enumerate(summary.checks) if check.result in (Result.PASS, Result.NOT_APPLICABLE)
     )
     said = f"{number(len(fine))} of {number(len(rows))} checks are in order"
-    return Table(("Result", "Check", "Seen"), rows, 3, folded=fine, folded_as=said)
+    return Table(("Result", "Check", "Seen"), rows, 3, folded=fine, folded_as=said, cards=True)
 
 
 def ledger(summary: Summary) -> Table:

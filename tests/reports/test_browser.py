@@ -52,6 +52,7 @@ def fetched(browser: Chrome) -> set[str]:
 def page(make_shared_run: Make) -> Path:
     builder = make_shared_run()
     builder.fail(slice(300, 306), "refused", status=502, code="ALL_PROVIDERS_FAILED").fail(600, "cut_off")
+    builder.health = None
     builder.manifest["labels"] = {"a-label-without-a-place-to-break" * 4: "x" * 300}
     builder.set(slice(700, 800), model="qwen/一个名字很长的模型-" + "x" * 60)
     run: Path = builder.write()
@@ -99,7 +100,8 @@ def test_plot_text_stays_inside_its_plot_and_every_plot_has_a_text_alternative(b
 def test_a_phone_shows_limits_measurements_and_counts_without_scrolling(browser: Chrome, page: Path) -> None:
     show(browser, page, 390, "light")
     hidden = browser.execute_script("""
-      return [...document.querySelectorAll('#gates td:not(.blank), #ledger .scroll td, #errors td')].filter(cell => {
+      const cells = document.querySelectorAll('#gates td:not(.blank), #validity td, #ledger td, #errors td');
+      return [...cells].filter(cell => {
         if (cell.closest('details')) return false;
         const box = cell.getBoundingClientRect();
         return box.width === 0 || box.left < 0 || box.right > innerWidth;
