@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from scenarios.merge import Merged
 from scenarios.options import parser
 from scenarios.plan import Plan
 from scenarios.prepare import plan_of
 from scenarios.progress import describe
+from scenarios.run import _after
 from scenarios.workers import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,3 +97,10 @@ def plan() -> Plan:
 )
 def test_progress_tells_the_warm_up_from_the_window(plan: Plan, now_s: float, line: str) -> None:
     assert describe(plan, now_s, Progress(50, 0, 1)) == line
+
+
+@pytest.mark.parametrize(("key", "named"), [("nope", "the given key;"), ("sk-test-secret-1234", "the key …1234;")])
+def test_a_refused_key_is_named_by_what_may_be_shown(key: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    args = parser().parse_args(["run", "steady", "--target", "http://127.0.0.1:1", "--api-key", key])
+    assert _after(plan_of(args, [], (), "r", None), Path("out"), Merged(answers=3, denied=3), wrong_key=False) == 2
+    assert f"answers 401 to {named}" in capsys.readouterr().err
