@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
-import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,7 +11,7 @@ from typing import Final
 import msgspec
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
-from reports.sample import METRIC_NAMES
+from reports import sample
 from scenarios.catalog import CATALOG, Gate, Load, Scenario
 from scenarios.options import API_KEY_VARIABLE, UsageError
 from scenarios.plan import Plan, Trouble
@@ -21,30 +19,15 @@ from scenarios.plan import Plan, Trouble
 MOST_ARRIVALS: Final = 20_000_000
 
 
-class _GatesFile(msgspec.Struct, forbid_unknown_fields=True):
-    gate: tuple[Gate, ...]
-
-
 def read_gates(path: Path) -> tuple[Gate, ...]:
     """The ``[[gate]]`` tables of a TOML file; raises `UsageError`."""
     try:
-        gates = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _GatesFile).gate
+        gates = sample.read_gates(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(f"--gates {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--gates {path}: not TOML: {error}") from None
-    except msgspec.ValidationError as error:
-        raise UsageError(f"--gates {path}: {error}; a [[gate]] has metric, max or min, and maybe why") from None
-    for gate in gates:
-        if (gate.max is None) == (gate.min is None):
-            raise UsageError(f"--gates {path}: gate on {gate.metric!r} must have exactly one of max and min")
-        if not math.isfinite(gate.max if gate.max is not None else gate.min or 0.0):
-            raise UsageError(f"--gates {path}: the limit on {gate.metric!r} must be a finite number")
-        if gate.metric not in METRIC_NAMES:
-            raise UsageError(
-                f"--gates {path}: no metric is called {gate.metric!r}; there are {', '.join(METRIC_NAMES)}"
-            )
-    return gates
+    except ValueError as error:
+        raise UsageError(f"--gates {path}: {error}") from None
+    return tuple(Gate(gate.metric, max=gate.max, min=gate.min, why=gate.why) for gate in gates)
 
 
 def check(args: argparse.Namespace) -> None:

@@ -58,7 +58,8 @@ OWN_DICE = {("mock_server.core.text", "random.Random"): "builds the corpus once,
 # Modules that may import inside a function, with the reason for each.
 LATE_IMPORTS = {
     "mock_server.__main__": "listing worlds must not pay for the server and the corpus",
-    "reports.__main__": "help and usage errors must not wait for pandas and matplotlib",
+    "reports.__main__": "usage errors must not wait for pandas, and an interrupt is quiet from the first moment",
+    "scenarios.__main__": "an interrupt is quiet from the first moment, while imports go on, too",
 }
 
 

@@ -111,14 +111,14 @@ def test_an_out_that_cannot_be_used_is_left_alone(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("gate = 3", "array"),
+        ("gate = 3", "two brackets"),
         ("[[gate]]\nmax = 1", "metric"),
-        ('[[gate]]\nmetric = "x"\nmax = 1\nmin = 0', "exactly one"),
-        ('[[gate]]\nmetric = "x"', "exactly one"),
+        ('[[gate]]\nmetric = "count_500"\nmax = 1\nmin = 0', "not both"),
+        ('[[gate]]\nmetric = "count_500"', "needs max or min"),
         ('[[gate]]\nmetric = "x"\nmax = 1\nfoo = 0', "foo"),
         ('[[gate]]\nmetric = "error_rate"\nmax = inf', "finite"),
         ('[[gate]]\nmetric = "speed"\nmax = 1', "no metric is called 'speed'; there are scheduled_p50_ms, "),
-        ("[[gate", "not TOML"),
+        ("[[gate", "TOML"),
     ],
 )
 def test_a_bad_gates_file_is_refused(capsys: pytest.CaptureFixture[str], content: str, part: str) -> None:
