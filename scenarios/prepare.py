@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
-from reports import sample
+from reports.sample import read_gates as gates_in
 from scenarios.catalog import CATALOG, Gate, Load, Scenario
 from scenarios.options import API_KEY_VARIABLE, UsageError
 from scenarios.plan import Plan, Trouble
@@ -22,7 +22,7 @@ MOST_ARRIVALS: Final = 20_000_000
 def read_gates(path: Path) -> tuple[Gate, ...]:
     """The ``[[gate]]`` tables of a TOML file; raises `UsageError`."""
     try:
-        gates = sample.read_gates(path.read_text("utf-8"))
+        gates = gates_in(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(f"--gates {path}: {error.strerror}") from None
     except ValueError as error:
