@@ -56,10 +56,6 @@ class SimClock:
         ahead = at - self.now()
         return inf if ahead > 0 and self._standing is not None else ahead * self.scale
 
-    def simulated(self, wall_s: float) -> float:
-        """Simulated seconds that pass in a wall duration."""
-        return wall_s / self.scale
-
     def wall(self, simulated_s: float) -> float:
         """Wall seconds that a simulated duration takes."""
         return simulated_s * self.scale

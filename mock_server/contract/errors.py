@@ -213,11 +213,6 @@ COMMON_ERRORS: Final[tuple[tuple[int, str], ...]] = (
 )
 
 
-def forced(status: int) -> ErrorKind | None:
-    """The error a forced ``status`` stands for, or None where no error has that status."""
-    return FORCED.get(status)
-
-
 # Where several errors share a status, the general one stands for it.
 FORCED: Final[dict[int, ErrorKind]] = {
     kind.status: kind for kind in reversed(ERRORS) if kind is not INVALID_MOCK_DIRECTIVE

@@ -73,7 +73,6 @@ Messages = Annotated[
     ),
 ]
 Names = tuple[Annotated[str, Meta(min_length=1)], ...]
-NonNegative = Annotated[float, Meta(ge=0)]
 
 
 class ProviderPolicy(Struct, frozen=True, omit_defaults=True):
@@ -183,7 +182,6 @@ class StreamError(Struct, frozen=True):
     done: Literal[True]
 
 
-StreamEvent = StreamOpening | StreamPiece | StreamClosing | StreamError
 DONE: Final = "[DONE]"
 
 _UNION: Final = "the union of what comparable routers offer (Azure Model Router, Auriko, LLMGateway, Vercel)"
@@ -237,13 +235,4 @@ def text_of(message: Message) -> str:
     return "" if content is None else "".join(part.text for part in content)
 
 
-RESPONSE_TYPES: Final = (
-    ChatRequest,
-    ChatResponse,
-    ErrorResponse,
-    StreamOpening,
-    StreamPiece,
-    StreamClosing,
-    StreamError,
-)
 ENCODER: Final = msgspec.json.Encoder()
