@@ -8,7 +8,7 @@ import sys
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        from scenarios.cli import command  # takes long enough for a Ctrl-C
+        from scenarios.command.cli import command  # takes long enough for a Ctrl-C
 
         return command(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:

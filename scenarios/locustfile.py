@@ -13,9 +13,10 @@ from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-from scenarios import child, plain
-from scenarios.hooks import on
-from scenarios.users import GatewayUser as GatewayUser
+from scenarios.command import plain
+from scenarios.players.locust import child
+from scenarios.players.locust.hooks import on
+from scenarios.players.locust.users import GatewayUser as GatewayUser
 
 
 def _options(parser: LocustArgumentParser) -> None:

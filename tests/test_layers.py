@@ -47,7 +47,12 @@ READERS_OF_THE_OUTSIDE = {
 
 # Only these modules of `scenarios` may know Locust: importing it patches the standard library of the whole process.
 LOCUST = frozenset({"locust", "gevent", "geventhttpclient"})
-LOCUST_ADAPTERS = frozenset({"child", "hooks", "locustfile", "plain", "users", "wire"})
+LOCUST_ADAPTERS = (
+    "scenarios.wire.connections",
+    "scenarios.players.locust",
+    "scenarios.command.plain",
+    "scenarios.locustfile",
+)
 SCENARIOS_MAY_IMPORT = ("scenarios", "reports.sample", "mock_server.contract")
 RUN_MAY_IMPORT = (*SCENARIOS_MAY_IMPORT, "mock_server.virtual", "mock_server.config")
 NOT_IN_REPORTS = frozenset({*LOCUST, "starlette", "uvicorn", "mock_server", "scenarios"})
@@ -197,13 +202,17 @@ def test_scenarios_know_only_the_schema_and_the_contract() -> None:
         for module, tree in sources("scenarios")
         for name in imported(tree)
         if top(name) in {"scenarios", "reports", "mock_server", "tests"}
-        and not any(within(name, ok) for ok in (RUN_MAY_IMPORT if module == "scenarios.run" else SCENARIOS_MAY_IMPORT))
+        and not any(
+            within(name, ok) for ok in (RUN_MAY_IMPORT if module == "scenarios.command.run" else SCENARIOS_MAY_IMPORT)
+        )
     ]
     assert wrong == []
 
 
 def test_what_a_simulated_client_does_is_decided_without_locust() -> None:
-    others = ((m, tree) for m, tree in sources("scenarios") if m.rpartition(".")[2] not in LOCUST_ADAPTERS)
+    others = (
+        (m, tree) for m, tree in sources("scenarios") if not any(within(m, adapter) for adapter in LOCUST_ADAPTERS)
+    )
     assert [f"{m} imports {name}" for m, tree in others for name in imported(tree) if top(name) in LOCUST] == []
 
 

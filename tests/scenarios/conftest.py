@@ -159,8 +159,8 @@ def gateway() -> Iterator[StubGateway]:
 
 # The command without its last step: the report has tests of its own, and takes seconds.
 _WITHOUT_REPORT = (
-    "import sys, scenarios.run, scenarios.__main__ as m;"
-    "scenarios.run.judge = lambda out, **options: 0;"
+    "import sys, scenarios.command.run, scenarios.__main__ as m;"
+    "scenarios.command.run.judge = lambda out, **options: 0;"
     "sys.exit(m.main())"
 )
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenarios.arrivals import ARRIVALS, Kind, constant, gamma, generator, planned_times
+from scenarios.model.arrivals import ARRIVALS, Kind, constant, gamma, generator, planned_times
 
 KINDS = st.sampled_from(sorted(ARRIVALS))
 
@@ -68,7 +68,7 @@ def test_seeds_differ_and_zero_is_one() -> None:
 
 def test_another_process_plans_the_same_times() -> None:
     code = (
-        "from scenarios.arrivals import planned_times;"
+        "from scenarios.model.arrivals import planned_times;"
         "print(planned_times('gamma', 5, 1, 5, burstiness=0.5, seed=0).tolist())"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 
 from reports.sample import Outcome
-from scenarios.catalog import Policy
-from scenarios.client import Answer, Ask, Client, arrival, closed_user, retry_delay, script
-from scenarios.workload import Call
+from scenarios.model.catalog import Policy
+from scenarios.model.client import Answer, Ask, Client, arrival, closed_user, retry_delay, script
+from scenarios.model.workload import Call
 
 THREE = Policy(max_tries=3, backoff_s=1.0, backoff_cap_s=8.0)
 CALL = Call("k", b"{}")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from scenarios.merge import Merged
-from scenarios.options import parser
-from scenarios.plan import Plan
-from scenarios.prepare import plan_of
-from scenarios.progress import describe
-from scenarios.run import _after
-from scenarios.workers import Progress
+from scenarios.command.options import parser
+from scenarios.command.prepare import plan_of
+from scenarios.command.progress import describe
+from scenarios.command.run import _after
+from scenarios.command.workers import Progress
+from scenarios.record.merge import Merged
+from scenarios.record.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 

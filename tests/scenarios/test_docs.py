@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scenarios.catalog import CATALOG
-from scenarios.options import parser
-from scenarios.workload import LONGEST_PROMPT_TOKENS
+from scenarios.command.options import parser
+from scenarios.model.catalog import CATALOG
+from scenarios.model.workload import LONGEST_PROMPT_TOKENS
 
 DOC = (Path(__file__).resolve().parents[2] / "docs" / "load-testing.md").read_text("utf-8")
 
@@ -83,7 +83,7 @@ def test_numbers_in_the_text_are_those_of_the_code() -> None:
 def test_the_options_for_plain_locust_are_those_it_has() -> None:
     code = (
         "from locust.argument_parser import get_empty_argument_parser as make;"
-        "from scenarios.plain import add_options;"
+        "from scenarios.command.plain import add_options;"
         "parser = make(); before = len(parser._actions); add_options(parser);"
         "print(*(o for a in parser._actions[before:] for o in a.option_strings))"
     )

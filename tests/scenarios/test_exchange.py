@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mock_server.contract.errors import ERRORS
 from reports.sample import Outcome
-from scenarios.exchange import Facts, Reader, Timing, retry_after, server_timing
-from scenarios.sse import EventParser
+from scenarios.wire.reader import Facts, Reader, Timing, retry_after, server_timing
+from scenarios.wire.sse import EventParser
 
 JSON = {"content-type": "application/json; charset=utf-8"}
 SSE = {"content-type": "text/event-stream"}

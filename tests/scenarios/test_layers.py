@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "scenarios"
-PURE = {"arrivals", "workload", "catalog", "client", "sse", "exchange"}
+# A room imports from itself and from those before it.
+ROOMS = (frozenset({"model"}), frozenset({"wire", "record"}), frozenset({"players"}), frozenset({"command"}))
+PURE = {"model.arrivals", "model.workload", "model.catalog", "model.client", "wire.sse", "wire.reader"}
 # What `run` may use of the mock's, beyond its contract: to read and simulate a world it is about to start.
 RUN_DOORS = ("mock_server.contract", "mock_server.config", "mock_server.virtual")
-GEVENT = {"wire", "users", "hooks", "child", "plain", "locustfile"}
+GEVENT = ("wire.connections", "players.locust", "command.plain", "locustfile")
 
 
 def imports(path: Path) -> set[str]:
@@ -24,7 +26,16 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-MODULES = {path.stem: imports(path) for path in PACKAGE.glob("*.py")}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): imports(path)
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__init__.py"
+}
+
+
+def room_of(name: str) -> int:
+    room = name.partition(".")[0]
+    return next((rank for rank, rooms in enumerate(ROOMS) if room in rooms), len(ROOMS))
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -33,13 +44,13 @@ def test_other_packages_are_entered_only_by_their_shared_doors(name: str) -> Non
         if module.startswith("reports"):
             assert module.startswith("reports.sample")
         if module.startswith("mock_server"):
-            assert module.startswith(RUN_DOORS if name == "run" else "mock_server.contract")
+            assert module.startswith(RUN_DOORS if name == "command.run" else "mock_server.contract")
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_only_the_adapter_knows_locust_and_gevent(name: str) -> None:
     roots = {module.partition(".")[0] for module in MODULES[name]}
-    assert bool(roots & {"locust", "gevent"}) == (name in GEVENT)
+    assert bool(roots & {"locust", "gevent"}) == f"{name}.".startswith(tuple(f"{module}." for module in GEVENT))
 
 
 @pytest.mark.parametrize("name", sorted(PURE))
@@ -48,9 +59,15 @@ def test_pure_modules_read_no_clock_file_or_socket(name: str) -> None:
     assert not roots & {"time", "datetime", "os", "pathlib", "socket", "subprocess", "io"}
 
 
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_room_imports_only_from_rooms_before_it(name: str) -> None:
+    ours = {module.removeprefix("scenarios.") for module in MODULES[name] if module.startswith("scenarios.")}
+    assert [module for module in ours if room_of(module) > room_of(name)] == []
+
+
 def test_imports_make_no_circle() -> None:
     inside = {
-        name: {module.split(".")[1] for module in modules if module.startswith("scenarios.")} & MODULES.keys()
+        name: {module.removeprefix("scenarios.") for module in modules} & MODULES.keys()
         for name, modules in MODULES.items()
     }
     while inside:

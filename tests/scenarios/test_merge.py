@@ -10,11 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from reports.sample import HEALTH_SCHEMA, SAMPLE_SCHEMA, Outcome
-from scenarios.catalog import CATALOG, Load
-from scenarios.exchange import Facts
-from scenarios.merge import merge
-from scenarios.plan import ORIGIN, PLAN, Origin, Plan, begun_by_plan, save, times_of
-from scenarios.recorder import (
+from scenarios.model.catalog import CATALOG, Load
+from scenarios.record.merge import merge
+from scenarios.record.plan import ORIGIN, PLAN, Origin, Plan, begun_by_plan, save, times_of
+from scenarios.record.spool import (
     PARTS,
     Beat,
     Begun,
@@ -24,6 +23,7 @@ from scenarios.recorder import (
     part_path,
     read_notes,
 )
+from scenarios.wire.reader import Facts
 
 Rows = Callable[[Path], list[dict[str, Any]]]
 

@@ -13,12 +13,12 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from scenarios.catalog import script_calls
-from scenarios.manifest import write_manifest
-from scenarios.options import parser
-from scenarios.plan import Origin
-from scenarios.prepare import plan_of
-from scenarios.run import judge
+from scenarios.command.options import parser
+from scenarios.command.prepare import plan_of
+from scenarios.command.run import judge
+from scenarios.model.catalog import script_calls
+from scenarios.record.manifest import write_manifest
+from scenarios.record.plan import Origin
 
 Start = Callable[..., Any]
 Finish = Callable[[str], Any]
@@ -302,6 +302,6 @@ REPORTS: list[Report] = []
 
 
 def test_ctrl_c_while_the_report_is_built_is_passed_on_to_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("scenarios.run.subprocess.Popen", Report)
+    monkeypatch.setattr("scenarios.command.run.subprocess.Popen", Report)
     assert judge(tmp_path, inconclusive_ok=False) == 130
     assert [report.command[1:] for report in REPORTS] == [["-m", "reports", "build", str(tmp_path)]]

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios import run
 from scenarios.__main__ import main
-from scenarios.catalog import CATALOG, Scenario
-from scenarios.options import UsageError, label, parser, positive, seconds, target_url
-from scenarios.prepare import masked, read_gates, without_secrets
+from scenarios.command import run
+from scenarios.command.options import UsageError, label, parser, positive, seconds, target_url
+from scenarios.command.prepare import masked, read_gates, without_secrets
+from scenarios.model.catalog import CATALOG, Scenario
 
 
 @pytest.fixture(autouse=True)

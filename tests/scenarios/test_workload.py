@@ -13,8 +13,8 @@ import pytest
 
 from mock_server.contract.errors import ERRORS
 from mock_server.contract.lengths import LENGTHS
-from scenarios.catalog import CATALOG, MODES, script_calls
-from scenarios.workload import (
+from scenarios.model.catalog import CATALOG, MODES, script_calls
+from scenarios.model.workload import (
     LONGEST_PROMPT_TOKENS,
     Language,
     Task,
@@ -37,7 +37,7 @@ def digest(seed: int) -> str:
 
 def test_another_process_asks_the_same_in_another_order() -> None:
     code = (
-        "import hashlib; from scenarios.catalog import CATALOG; from scenarios.workload import mixed_call;"
+        "import hashlib; from scenarios.model.catalog import CATALOG; from scenarios.model.workload import mixed_call;"
         "made = {i: mixed_call(CATALOG['steady'].mix, 0, i).body for i in (999, 5, 0)};"
         "print(hashlib.sha256(made[5] + made[0] + made[999]).hexdigest())"
     )

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scenarios.catalog import CATALOG, Load
-from scenarios.options import (
+from scenarios.command.options import (
     DEFAULT_DRAIN_S,
     DEFAULT_IN_FLIGHT,
     DEFAULT_TIMEOUT_S,
@@ -20,8 +19,9 @@ from scenarios.options import (
     span,
     target_url,
 )
-from scenarios.plan import Plan
-from scenarios.prepare import masked, now_utc, run_id
+from scenarios.command.prepare import masked, now_utc, run_id
+from scenarios.model.catalog import CATALOG, Load
+from scenarios.record.plan import Plan
 
 _T = TypeVar("_T")
 

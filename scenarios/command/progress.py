@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from scenarios.console import put
-from scenarios.plan import Plan, window_s
-from scenarios.workers import Progress
+from scenarios.command.console import put
+from scenarios.command.workers import Progress
+from scenarios.record.plan import Plan, window_s
 
 _TERMINAL_EVERY_S: Final = 0.5
 _PLAIN_EVERY_S: Final = 5.0

@@ -12,9 +12,9 @@ import msgspec
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
 from reports.sample import read_gates as gates_in
-from scenarios.catalog import CATALOG, Gate, Load, Scenario
-from scenarios.options import API_KEY_VARIABLE, UsageError
-from scenarios.plan import Plan, Trouble
+from scenarios.command.options import API_KEY_VARIABLE, UsageError
+from scenarios.model.catalog import CATALOG, Gate, Load, Scenario
+from scenarios.record.plan import Plan, Trouble
 
 MOST_ARRIVALS: Final = 20_000_000
 

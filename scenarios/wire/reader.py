@@ -15,7 +15,7 @@ import msgspec
 
 from mock_server.contract.errors import BY_CODE
 from reports.sample import Outcome
-from scenarios.sse import EventParser
+from scenarios.wire.sse import EventParser
 
 # The contract leaves a gateway the choice of status for this one code.
 _STATUS_KNOBS: Final = {"MODEL_UNAVAILABLE": frozenset({404, 502, 503})}

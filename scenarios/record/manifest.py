@@ -15,7 +15,7 @@ import msgspec
 import psutil
 
 from reports.sample import MANIFEST, SCHEMA_VERSION
-from scenarios.plan import Origin, Plan, scenario_of, script_of
+from scenarios.record.plan import Origin, Plan, scenario_of, script_of
 
 _PACKAGES: Final = (
     "apiflowx-harness",

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reports.sample import HEALTH, HEALTH_SCHEMA, SAMPLE_SCHEMA, SAMPLES, Outcome, Phase
-from scenarios.arrivals import Times
-from scenarios.manifest import WorkerFate, write_manifest
-from scenarios.plan import Plan, begun_by_plan, load_origin, load_plan, script_of, times_of
-from scenarios.recorder import PARTS, Beat, Begun, Ended, Record, part_owner, part_path, read_notes, unsent
+from scenarios.model.arrivals import Times
+from scenarios.record.manifest import WorkerFate, write_manifest
+from scenarios.record.plan import Plan, begun_by_plan, load_origin, load_plan, script_of, times_of
+from scenarios.record.spool import PARTS, Beat, Begun, Ended, Record, part_owner, part_path, read_notes, unsent
 
 _BATCH: Final = 50_000
 

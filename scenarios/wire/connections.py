@@ -15,8 +15,8 @@ import httptools
 import msgspec
 from gevent import monkey, socket, ssl
 
-from scenarios.exchange import Facts, Reader
-from scenarios.workload import Call
+from scenarios.model.workload import Call
+from scenarios.wire.reader import Facts, Reader
 
 # Servers close idle connections after 5 s at the earliest (uvicorn, Node.js); a connection is not reused when
 # its server may be closing it at the same moment.

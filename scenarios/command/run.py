@@ -20,17 +20,17 @@ import psutil
 
 from mock_server.config import WorldError, load_world
 from mock_server.contract.accounts import LOAD_TEST_KEY
-from scenarios.catalog import CATALOG
-from scenarios.console import put
-from scenarios.manifest import write_manifest
-from scenarios.merge import Merged, merge
-from scenarios.options import UsageError
-from scenarios.plan import ORIGIN, PLAN, Origin, Plan, Trouble, load_plan, save, script_of, times_of, window_s
-from scenarios.prepare import check, check_out, claim, now_utc, plan_of, read_gates, run_id
-from scenarios.progress import Display
-from scenarios.recorder import PARTS, part_owner
-from scenarios.target import OwnMock, probe, python_path
-from scenarios.workers import WRONG_KEY_EXIT, Workers
+from scenarios.command.console import put
+from scenarios.command.options import UsageError
+from scenarios.command.prepare import check, check_out, claim, now_utc, plan_of, read_gates, run_id
+from scenarios.command.progress import Display
+from scenarios.command.target import OwnMock, probe, python_path
+from scenarios.command.workers import Workers
+from scenarios.model.catalog import CATALOG
+from scenarios.record.manifest import write_manifest
+from scenarios.record.merge import Merged, merge
+from scenarios.record.plan import ORIGIN, PLAN, Origin, Plan, Trouble, load_plan, save, script_of, times_of, window_s
+from scenarios.record.spool import PARTS, WRONG_KEY_EXIT, part_owner
 
 _BOOT_S: Final = 60.0
 # Between the moment all workers are ready and the run's zero: time for each to read it.

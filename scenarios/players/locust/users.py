@@ -20,12 +20,12 @@ from gevent.pool import Pool
 from locust import User, task
 
 from reports.sample import Outcome
-from scenarios.client import Answer, Ask, Client, arrival, closed_user, script
-from scenarios.exchange import Facts, Reader
-from scenarios.plan import Origin, Plan, call_of, scenario_of, script_of, times_of, window_s
-from scenarios.recorder import Beat, Begun, Ended, Recorder, begun, finished, part_path, unsent
-from scenarios.wire import Wire
-from scenarios.workload import warm
+from scenarios.model.client import Answer, Ask, Client, arrival, closed_user, script
+from scenarios.model.workload import warm
+from scenarios.record.plan import Origin, Plan, call_of, scenario_of, script_of, times_of, window_s
+from scenarios.record.spool import Beat, Begun, Ended, Recorder, begun, finished, part_path, unsent
+from scenarios.wire.connections import Wire
+from scenarios.wire.reader import Facts, Reader
 
 _BEAT_S: Final = 0.25
 # Users of a closed load start spread over this long, so that they do not ask in step.

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from scenarios.arrivals import Times, planned_times
-from scenarios.catalog import CATALOG, Gate, Load, Scenario, script_calls
-from scenarios.recorder import Begun
-from scenarios.workload import Call, mixed_call, mixed_kind
+from scenarios.model.arrivals import Times, planned_times
+from scenarios.model.catalog import CATALOG, Gate, Load, Scenario, script_calls
+from scenarios.model.workload import Call, mixed_call, mixed_kind
+from scenarios.record.spool import Begun
 
 PLAN: Final = "plan.json"
 ORIGIN: Final = "origin.json"

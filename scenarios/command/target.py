@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
 
-from scenarios.options import UsageError
+from scenarios.command.options import UsageError
 
 _START_S: Final = 30.0
 _STOP_S: Final = 5.0
@@ -36,7 +36,7 @@ def probe(url: str) -> None:
 
 def python_path() -> dict[str, str]:
     """The environment for a child that must find these packages, installed or not; without Locust's settings."""
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     paths = [root, *filter(None, [environment.get("PYTHONPATH")])]
     return {**environment, "PYTHONPATH": os.pathsep.join(paths)}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 
-from scenarios.catalog import CATALOG
-from scenarios.console import put
+from scenarios.command.console import put
+from scenarios.model.catalog import CATALOG
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite

@@ -21,15 +21,15 @@ from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
-from scenarios.catalog import CATALOG
-from scenarios.hooks import on
-from scenarios.merge import merge
-from scenarios.options import API_KEY_VARIABLE, UsageError
-from scenarios.plain_options import plan_from_options, run_dir_of
-from scenarios.plan import ORIGIN, PLAN, Origin, Plan, save
-from scenarios.prepare import check_out, claim
-from scenarios.recorder import PARTS, Ended, read_notes
-from scenarios.users import GatewayUser, Session
+from scenarios.command.options import API_KEY_VARIABLE, UsageError
+from scenarios.command.plain_options import plan_from_options, run_dir_of
+from scenarios.command.prepare import check_out, claim
+from scenarios.model.catalog import CATALOG
+from scenarios.players.locust.hooks import on
+from scenarios.players.locust.users import GatewayUser, Session
+from scenarios.record.merge import merge
+from scenarios.record.plan import ORIGIN, PLAN, Origin, Plan, save
+from scenarios.record.spool import PARTS, Ended, read_notes
 
 _PLAN_MESSAGE: Final = "load-test-plan"
 _STOP_MESSAGE: Final = "load-test-stop"

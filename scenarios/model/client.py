@@ -15,8 +15,8 @@ import msgspec
 
 from mock_server.contract.errors import BY_CODE
 from reports.sample import Outcome
-from scenarios.catalog import Policy
-from scenarios.workload import Call, uniforms
+from scenarios.model.catalog import Policy
+from scenarios.model.workload import Call, uniforms
 
 
 class Ask(msgspec.Struct, frozen=True):

@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from scenarios.catalog import CATALOG, Gate, Scenario
-from scenarios.console import put
-from scenarios.options import UsageError, known_scenario, parser
+from scenarios.command.console import put
+from scenarios.command.options import UsageError, known_scenario, parser
+from scenarios.model.catalog import CATALOG, Gate, Scenario
 
 _LOAD_PACKAGES: Final = ("locust", "numpy", "psutil", "pyarrow")
 
@@ -36,7 +36,7 @@ def _dispatch(args: argparse.Namespace, words: list[str]) -> int:
     if missing:
         raise UsageError('driving load needs more packages: `pip install ".[load]"` in the checkout')
     # Arrow and numpy cost seconds on a cold machine; listing scenarios must not pay for them.
-    runner = importlib.import_module("scenarios.run")
+    runner = importlib.import_module("scenarios.command.run")
     if args.command == "recover":
         return int(runner.recover(args))
     known_scenario(args.scenario)

@@ -1,7 +1,7 @@
 """What a worker writes down, at once, into a file of its own: nothing it recorded can be lost with it.
 
 A part file holds one JSON line per note, each written with a single ``write`` on a file opened for appending.
-A line torn by a kill can only be the last one and is left out. The merge (`scenarios.merge`) makes Parquet of
+A line torn by a kill can only be the last one and is left out. The merge (`scenarios.record.merge`) makes Parquet of
 the parts once all workers are done.
 """
 
@@ -15,10 +15,12 @@ from typing import Final, TypeAlias
 import msgspec
 
 from reports.sample import Outcome
-from scenarios.client import Ask
-from scenarios.exchange import Facts
+from scenarios.model.client import Ask
+from scenarios.wire.reader import Facts
 
 PARTS: Final = ".parts"
+# How a worker tells that its first answers were all 401; no signal and no error of Locust's has this number.
+WRONG_KEY_EXIT: Final = 21
 
 
 class Begun(msgspec.Struct, frozen=True, tag="begun", array_like=True):

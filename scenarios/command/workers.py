@@ -12,15 +12,13 @@ from typing import Final
 
 import msgspec
 
-from scenarios.options import API_KEY_VARIABLE
-from scenarios.plan import Plan
-from scenarios.recorder import Beat, part_path, read_line, ready_path
-from scenarios.target import python_path
+from scenarios.command.options import API_KEY_VARIABLE
+from scenarios.command.target import python_path
+from scenarios.record.plan import Plan
+from scenarios.record.spool import Beat, part_path, read_line, ready_path
 
-_LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
+_LOCUSTFILE: Final = Path(__file__).parents[1] / "locustfile.py"
 _TAIL_BYTES: Final = 1 << 14
-# How a worker tells that its first answers were all 401; no signal and no error of Locust's has this number.
-WRONG_KEY_EXIT: Final = 21
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -11,11 +11,10 @@ from typing import Final
 import gevent
 from locust.env import Environment
 
-from scenarios.hooks import on, runner_of
-from scenarios.plan import Origin, Plan, load_origin, load_plan
-from scenarios.recorder import ready_path
-from scenarios.users import GatewayUser, Session
-from scenarios.workers import WRONG_KEY_EXIT
+from scenarios.players.locust.hooks import on, runner_of
+from scenarios.players.locust.users import GatewayUser, Session
+from scenarios.record.plan import Origin, Plan, load_origin, load_plan
+from scenarios.record.spool import WRONG_KEY_EXIT, ready_path
 
 _POLL_S: Final = 0.01
 _OWNER_POLL_S: Final = 0.5

@@ -26,7 +26,7 @@ from mock_server.contract.errors import (
     UNSUPPORTED_MEDIA_TYPE,
     ErrorKind,
 )
-from scenarios.workload import Call, Language, Mix, chat, text
+from scenarios.model.workload import Call, Language, Mix, chat, text
 
 
 class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

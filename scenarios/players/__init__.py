@@ -1,0 +1,1 @@
+"""What plays simulated clients against a gateway."""

@@ -1,0 +1,1 @@
+"""The Locust adapter: plays simulated clients in real time."""
