@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reports.sample import MANIFEST, REPORT_HTML, SAMPLE_SCHEMA, SAMPLES
+from reports.sample import MANIFEST, REPORT_HTML, SAMPLE_SCHEMA, SAMPLES, SCHEMA_VERSION
 
 _RATE_PER_S: Final = 500.0
 _ROUTES: Final = tuple(f"provider-{at}/model-{at}" for at in range(12))
@@ -46,6 +46,7 @@ def samples(rows: int) -> pd.DataFrame:
             "try": 0,
             "kind": dice.choice(["chat-en", "chat-zh", "code"], rows),
             "planned_s": planned,
+            "ready_s": np.nan,
             "sent_s": sent,
             "first_byte_s": np.where(ok, sent + 0.6 * service, np.nan),
             "end_s": sent + np.where(outcome == "timeout", 30.0, service),
@@ -64,8 +65,10 @@ def samples(rows: int) -> pd.DataFrame:
             "planned_first_ms": 600 * service,
             "overhead_ms": dice.exponential(0.3, rows),
             "wasted_ms": 0.0,
+            "connect_ms": np.nan,
             "request_id": [f"req_{at:07x}" for at in range(rows)],
             "worker": dice.choice(["w0", "w1"], rows),
+            "key": pd.Series(None, index=range(rows), dtype=object),
             "expected": pd.Series(None, index=range(rows), dtype=object),
         }
     )
@@ -76,7 +79,7 @@ def write_run(directory: Path, rows: int) -> None:
     table = pa.Table.from_pandas(samples(rows), preserve_index=False).select(SAMPLE_SCHEMA.names)
     pq.write_table(table.cast(SAMPLE_SCHEMA).replace_schema_metadata(SAMPLE_SCHEMA.metadata), directory / SAMPLES)
     manifest = {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "run_id": "20250102T030405Z-million",
         "scenario": "million",
         "target": "http://127.0.0.1:8080",

@@ -27,10 +27,10 @@ def workers(measured: Measured, health: pd.DataFrame | None) -> tuple[WorkerHeal
 
 def _worker(name: str, rows: pd.DataFrame, begin: float, sent: int) -> WorkerHealth:
     at = rows["at_s"].to_numpy(dtype=float)
-    span = np.diff(at, prepend=min(begin, at[0]))
-    measure = at > begin
-    cpu = rows["cpu_percent"].to_numpy(dtype=float)[measure]
-    lag = np.sort(rows["hub_lag_ms"].to_numpy(dtype=float)[measure])
+    span = at - rows["from_s"].to_numpy(dtype=float)
+    measure = (at > begin) & (span > 0)
+    cpu = rows["cpu_s"].to_numpy(dtype=float)[measure] / span[measure] * 100
+    lag = np.sort(np.concatenate([*rows["lag_ms"][measure], np.empty(0)]).astype(float))
     return WorkerHealth(
         worker=name,
         rows=len(cpu),

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 MANIFEST: Final = "manifest.json"
 SAMPLES: Final = "samples.parquet"
@@ -76,6 +76,7 @@ SAMPLE_SCHEMA: Final = pa.schema(
         _column("try", pa.int16(), "0 for the first try, then 1, 2, …", null=False),
         _column("kind", _CATEGORY, "the kind of call, such as chat-en or error-401", null=False),
         _column("planned_s", pa.float64(), "when it was planned to leave", null=False),
+        _column("ready_s", pa.float64(), "closed load: when the client was ready to send; null where a plan says it"),
         _column("sent_s", pa.float64(), "when the client began to send"),
         _column("first_byte_s", pa.float64(), "first non-empty piece of a stream, else first byte of the body"),
         _column("end_s", pa.float64(), "when the last byte was read or the failure was seen"),
@@ -94,8 +95,10 @@ SAMPLE_SCHEMA: Final = pa.schema(
         _column("planned_first_ms", pa.float64(), "the mock's plan, to the first piece"),
         _column("overhead_ms", pa.float64(), "the mock's own time up to the first byte"),
         _column("wasted_ms", pa.float64(), "planned time in failed attempts"),
+        _column("connect_ms", pa.float64(), "what opening its connection took; null where one was reused"),
         _column("request_id", pa.string(), "the gateway's id of the request"),
         _column("worker", _CATEGORY, "which worker sent it", null=False),
+        _column("key", _CATEGORY, "the key's last characters, where it is not the run's own"),
         _column("expected", _CATEGORY, "error code provoked on purpose; null: a good answer is expected"),
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
@@ -103,10 +106,13 @@ SAMPLE_SCHEMA: Final = pa.schema(
 
 HEALTH_SCHEMA: Final = pa.schema(
     [
-        _column("worker", _CATEGORY, "which worker", null=False),
-        _column("at_s", pa.float64(), "when", null=False),
-        _column("cpu_percent", pa.float64(), "of one core, since the row before", null=False),
-        _column("hub_lag_ms", pa.float64(), "how late the event hub woke a sleeper", null=False),
+        _column("worker", _CATEGORY, "which worker, or `mock` for the run's own mock", null=False),
+        _column("from_s", pa.float64(), "what the row tells of begins here, where the row before ended", null=False),
+        _column("at_s", pa.float64(), "and ends here", null=False),
+        _column("cpu_s", pa.float64(), "CPU time of the process in between", null=False),
+        _column("wait_s", pa.float64(), "time it was ready to run and had no core, where the kernel tells"),
+        _column("lag_ms", pa.list_(pa.float32()), "how late the event loop was at each 10 ms tick", null=False),
+        _column("in_flight", pa.int32(), "tries under way at the end of it", null=False),
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )

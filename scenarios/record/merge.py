@@ -169,9 +169,7 @@ def _sample_columns(plan: Plan, worker: str, rows: list[Record]) -> dict[str, li
 def _health_columns(part: _Part) -> dict[str, list[Any]]:
     return {
         "worker": [f"w{part.worker}"] * len(part.beats),
-        "at_s": [beat.at_s for beat in part.beats],
-        "cpu_percent": [beat.cpu_percent for beat in part.beats],
-        "hub_lag_ms": [beat.hub_lag_ms for beat in part.beats],
+        **{name: [getattr(beat, name) for beat in part.beats] for name in HEALTH_SCHEMA.names if name != "worker"},
     }
 
 

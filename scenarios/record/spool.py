@@ -41,6 +41,7 @@ class Record(msgspec.Struct, frozen=True, tag="record", array_like=True):
     attempt: int
     kind: str
     planned_s: float
+    ready_s: float | None
     sent_s: float | None
     first_byte_s: float | None
     end_s: float | None
@@ -59,16 +60,20 @@ class Record(msgspec.Struct, frozen=True, tag="record", array_like=True):
     planned_first_ms: float | None
     overhead_ms: float | None
     wasted_ms: float | None
+    connect_ms: float | None
     request_id: str | None
+    key: str | None
     expected: str | None
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat", array_like=True):
-    """The worker's health since its last beat, and how far it is."""
+    """A worker's health from ``from_s`` to ``at_s``, as in ``reports.sample``, and how far it is."""
 
+    from_s: float
     at_s: float
-    cpu_percent: float
-    hub_lag_ms: float
+    cpu_s: float
+    wait_s: float | None
+    lag_ms: tuple[float, ...]
     done: int
     failed: int
     in_flight: int
@@ -106,6 +111,7 @@ def finished(note: Begun, sent_s: float | None, end_s: float | None, facts: Fact
         attempt=note.attempt,
         kind=note.kind,
         planned_s=note.planned_s,
+        ready_s=None,
         sent_s=sent_s,
         first_byte_s=facts.first_byte_s,
         end_s=end_s,
@@ -124,7 +130,9 @@ def finished(note: Begun, sent_s: float | None, end_s: float | None, facts: Fact
         planned_first_ms=timing.planned_first_ms,
         overhead_ms=timing.overhead_ms,
         wasted_ms=timing.wasted_ms,
+        connect_ms=None,
         request_id=facts.request_id,
+        key=None,
         expected=note.expected,
     )
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reports.sample import HEALTH, HEALTH_SCHEMA, MANIFEST, SAMPLE_SCHEMA, SAMPLES
+from reports.sample import HEALTH, HEALTH_SCHEMA, MANIFEST, SAMPLE_SCHEMA, SAMPLES, SCHEMA_VERSION
 
 ROUTES = ("openai/gpt-4.1-mini", "anthropic/claude-haiku-4-5", "google/gemini-2.5-flash")
 
@@ -87,6 +87,7 @@ def _samples(n: int, rate: float, warmup_s: float) -> pd.DataFrame:
             "try": 0,
             "kind": kinds.astype(object),
             "planned_s": planned,
+            "ready_s": np.nan,
             "sent_s": sent,
             "first_byte_s": sent + np.where(stream, first_ms, seen - 0.2) / 1e3,
             "end_s": sent + seen / 1e3,
@@ -105,23 +106,33 @@ def _samples(n: int, rate: float, warmup_s: float) -> pd.DataFrame:
             "planned_first_ms": first_ms - 0.5,
             "overhead_ms": dice.uniform(0.05, 0.9, n),
             "wasted_ms": 0.0,
+            "connect_ms": np.where(np.arange(n) < 8, 0.3, np.nan),
             "request_id": [f"req_{at:07x}" for at in range(n)],
             "worker": np.where(np.arange(n) % 2, "w1", "w0"),
+            "key": pd.Series(None, index=range(n), dtype="object"),
             "expected": pd.Series(None, index=range(n), dtype="object"),
         }
     )
 
 
 def _health(ended_s: float) -> pd.DataFrame:
-    at = np.arange(1.0, max(ended_s, 2.0))
+    """A beat each quarter of a second, of 25 ticks each, on a core a quarter busy."""
+    at = np.arange(0.25, max(ended_s, 2.0), 0.25)
     dice = np.random.default_rng(3)
-    rows = {"at_s": at, "cpu_percent": 20 + dice.uniform(0, 9, len(at)), "hub_lag_ms": dice.uniform(0, 4, len(at))}
+    rows = {
+        "from_s": at - 0.25,
+        "at_s": at,
+        "cpu_s": dice.uniform(0.05, 0.0725, len(at)),
+        "wait_s": dice.uniform(0, 0.004, len(at)),
+        "lag_ms": list(dice.uniform(0, 4, (len(at), 25))),
+        "in_flight": 8,
+    }
     return pd.concat([pd.DataFrame({"worker": name, **rows}) for name in ("w0", "w1")], ignore_index=True)
 
 
 def _manifest(n: int, rate: float, warmup_s: float) -> dict[str, Any]:
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "run_id": "20250102T030405Z-steady",
         "scenario": "steady",
         "description": "an even stream of mixed calls",

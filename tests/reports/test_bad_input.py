@@ -54,7 +54,7 @@ SAMPLES_SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "a column gone": (lambda path: rewrite(path, lambda t: t.drop_columns(["end_s", "kind"])), "missing: kind, end_s"),
     "another version": (
         lambda path: rewrite(path, lambda t: t.replace_schema_metadata({"schema_version": "7"})),
-        "schema_version is 7, this perf-report reads 1",
+        "schema_version is 7, this perf-report reads 2",
     ),
     "no version": (lambda path: rewrite(path, lambda t: t.replace_schema_metadata(None)), "schema_version is none"),
     "another type": (
@@ -105,7 +105,7 @@ def test_a_truncated_health_file_is_refused(make_run: Make, capsys: pytest.Captu
 
 MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "not an object": (lambda m: [m], "schema_version is None"),
-    "another version": (lambda m: m | {"schema_version": 2}, "schema_version is 2, this perf-report reads 1"),
+    "another version": (lambda m: m | {"schema_version": 3}, "schema_version is 3, this perf-report reads 2"),
     "a field gone": (lambda m: {k: v for k, v in m.items() if k != "planned_calls"}, "`planned_calls`"),
     "a wrong type": (lambda m: m | {"warmup_s": "five"}, "$.warmup_s"),
     "a negative span": (lambda m: m | {"duration_s": -1}, "must be 0 or more"),

@@ -75,7 +75,7 @@ def test_a_dead_workers_calls_are_lost_and_an_ended_ones_rest_was_never_sent(
         recorder = Recorder(part_path(folder, worker, 100 + worker))
         for call_id in range(worker, 6, 2):
             good(recorder, begun_by_plan(made, call_id, times[call_id]))
-        recorder.write(Beat(0.25, 5.0, 0.1, 3, 0, 0))
+        recorder.write(Beat(0.0, 0.25, 0.01, None, (0.1,), 3, 0, 0))
         if worker == 0:
             # It handed on four and recorded three: the fourth is a hole that must show.
             recorder.write(Ended(2.5, dispatched=4))
@@ -147,11 +147,11 @@ def test_an_interrupted_script_accounts_for_every_call(folder: Path, rows: Rows)
 def test_a_torn_last_line_is_left_out(folder: Path) -> None:
     path = part_path(folder, 0, 5)
     recorder = Recorder(path)
-    recorder.write(Beat(0.25, 5.0, 0.1, 3, 0, 0))
+    recorder.write(Beat(0.0, 0.25, 0.01, None, (0.1,), 3, 0, 0))
     recorder.close()
     with path.open("ab") as file:
         file.write(b'["record",1,0,"k",0.')
-    assert list(read_notes(path)) == [Beat(0.25, 5.0, 0.1, 3, 0, 0)]
+    assert list(read_notes(path)) == [Beat(0.0, 0.25, 0.01, None, (0.1,), 3, 0, 0)]
 
 
 def test_files_have_the_shared_schemas(folder: Path) -> None:

@@ -23,11 +23,11 @@ from reports.sample import Outcome
 from scenarios.model.client import Answer, Ask, Client, arrival, closed_user, script
 from scenarios.model.workload import warm
 from scenarios.record.plan import Origin, Plan, call_of, scenario_of, script_of, times_of, window_s
-from scenarios.record.spool import Beat, Begun, Ended, Recorder, begun, finished, part_path, unsent
+from scenarios.record.pulse import Pulse
+from scenarios.record.spool import Begun, Ended, Recorder, begun, finished, part_path, unsent
 from scenarios.wire.connections import Wire
 from scenarios.wire.reader import Facts, Reader
 
-_BEAT_S: Final = 0.25
 # Users of a closed load start spread over this long, so that they do not ask in step.
 _SPREAD_S: Final = 1.0
 # This many answers decide whether the key is simply wrong.
@@ -90,8 +90,7 @@ class Session:
         self._users = 0
         self._done = self._failed = self._answers = self._denied = 0
         self._started = self._finished = False
-        # Moment and CPU time of the last beat.
-        self._beaten = (0.0, 0.0)
+        self._pulse = Pulse(0.0)
 
     def now(self) -> float:
         """Seconds on the run's clock."""
@@ -101,7 +100,7 @@ class Session:
         """Begin: ``origin`` is the run's zero on this machine's monotonic clock."""
         self._origin_s = origin.monotonic_s
         self._started = True
-        self._beaten = self.now(), time.process_time()
+        self._pulse = Pulse(max(self.now(), 0.0))
         gc.collect()
         gc.freeze()
         gc.set_threshold(200_000, 50, 100)
@@ -245,18 +244,17 @@ class Session:
     # --- health and end ------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        """Four times a second: how late the hub woke this greenlet, and how busy the process was."""
-        self._sleep_until(0.0)
+        """A hundred times a second: how late the hub woke this greenlet; some of them make a beat."""
         while True:
-            due_s = self.now() + _BEAT_S
-            gevent.sleep(_BEAT_S)
-            self._write_beat(max(self.now() - due_s, 0.0))
+            self._sleep_until(self._pulse.due_s)
+            self._pulse.tick(self.now())
+            if self._pulse.full:
+                self._write_beat()
 
-    def _write_beat(self, lag_s: float) -> None:
-        last_s, last_cpu = self._beaten
-        self._beaten = now_s, cpu = self.now(), time.process_time()
-        percent = (cpu - last_cpu) / max(now_s - last_s, 1e-9) * 100
-        self._recorder.write(Beat(now_s, percent, lag_s * 1000, self._done, self._failed, len(self._unrecorded)))
+    def _write_beat(self) -> None:
+        self._recorder.write(
+            self._pulse.beat(self.now(), done=self._done, failed=self._failed, in_flight=len(self._unrecorded))
+        )
 
     def finish(self) -> None:
         """End now, whatever is still going on: it is cut off. The merge adds what was never sent."""
@@ -264,7 +262,9 @@ class Session:
             return
         self._finished = True
         if self._started:
-            self._write_beat(0.0)
+            self._pulse.tick(self.now())
+            self._write_beat()
+            self._pulse.close()
         self._greenlets.kill(block=True)
         self._pool.kill(block=True)
         self._players.kill(block=True)
