@@ -19,7 +19,7 @@ FUNCTION_LINES = 60
 
 # A layer imports from itself and from those before it.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"contract"}),
+    frozenset({"contract", "exits"}),
     frozenset({"core"}),
     frozenset({"clock", "config", "schema", "virtual"}),
     frozenset({"http"}),
@@ -53,9 +53,10 @@ LOCUST_ADAPTERS = (
     "scenarios.command.plain",
     "scenarios.locustfile",
 )
-SCENARIOS_MAY_IMPORT = ("scenarios", "reports.sample", "mock_server.contract")
+SCENARIOS_MAY_IMPORT = ("scenarios", "reports.sample", "mock_server.contract", "mock_server.exits")
 RUN_MAY_IMPORT = (*SCENARIOS_MAY_IMPORT, "mock_server.virtual", "mock_server.config")
-NOT_IN_REPORTS = frozenset({*LOCUST, "starlette", "uvicorn", "mock_server", "scenarios"})
+NOT_IN_REPORTS = frozenset({*LOCUST, "starlette", "uvicorn", "scenarios"})
+REPORTS_MAY_IMPORT = ("reports", "mock_server.contract", "mock_server.exits")
 
 # Seeded generators of a module's own, by module and what it imports, with the reason for each.
 OWN_DICE = {("mock_server.core.text", "random.Random"): "builds the corpus once, from its seed alone"}
@@ -221,6 +222,16 @@ def test_reports_know_neither_load_generator_nor_server() -> None:
     assert [
         f"{module} imports {name}" for module, tree in reports for name in imported(tree) if top(name) in NOT_IN_REPORTS
     ] == []
+
+
+def test_reports_enter_the_mock_only_by_its_facts() -> None:
+    wrong = [
+        f"{module} imports {name}"
+        for module, tree in sources("reports")
+        for name in imported(tree)
+        if top(name) in {"mock_server", "reports"} and not any(within(name, door) for door in REPORTS_MAY_IMPORT)
+    ]
+    assert wrong == []
 
 
 def test_nothing_imports_the_scenarios_or_the_tests() -> None:
