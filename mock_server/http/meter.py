@@ -1,7 +1,7 @@
 """How well the mock itself keeps up: lateness of the event loop and of planned moments, second by second.
 
-The loop's lag is how late a timer fires that is set twenty times a second. The lateness of a planned moment is how
-long after it a player got to send what was due; players note it, and it is folded into buckets five percent wide.
+The loop's lag is read at every tick of the :class:`Pulse`, missed ones included. The lateness of a planned moment is
+how long after it a player got to send what was due; players note it. Both are folded into buckets five percent wide.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Final
 
 from msgspec import Struct
 
-TICK_S: Final = 0.05
+from mock_server.http.pulse import Beat, Pulse
+
 KEPT_S: Final = 60
 JUDGED_S: Final = 5
 LAG_LIMIT_S: Final = 0.050
@@ -47,7 +48,10 @@ class _Second:
 
 
 class LoadMeter:
-    """Mutable: the seconds of the last minute, the measurements of this tick, and since when it was too much."""
+    """The lags and the latenesses of the last minute, and whether they are too much.
+
+    Mutable: the pulse, the seconds of the minute, what was noted since the last tick, and since when it is too much.
+    """
 
     def __init__(self) -> None:
         self.late: list[float] = []
@@ -55,40 +59,51 @@ class LoadMeter:
         self.saturated_since: float | None = None
         self.saturated_s = 0.0
         self._began = monotonic()
-        self._due = self._began
         self._seconds: deque[_Second] = deque(maxlen=KEPT_S)
+        self._pulse: Pulse | None = None
         self._timer: TimerHandle | None = None
 
     def start(self, loop: AbstractEventLoop) -> None:
         """Begin to measure."""
-        self._due = monotonic() + TICK_S
-        self._timer = loop.call_later(TICK_S, self._tick, loop)
+        pulse = self._pulse = Pulse(monotonic())
+        self._arm(loop, pulse)
 
     def stop(self) -> None:
         """End measuring."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._pulse is not None:
+            self._pulse.close()
 
     @property
     def uptime_s(self) -> float:
         """Wall seconds since the start."""
         return monotonic() - self._began
 
-    def _tick(self, loop: AbstractEventLoop) -> None:
-        self.measure(monotonic())
-        self.start(loop)
+    def beats(self, after: int) -> list[Beat]:
+        """The beats of the last minute whose number is above ``after``."""
+        return [] if self._pulse is None else self._pulse.beats(after)
 
-    def measure(self, now: float) -> None:
-        """Take in the tick that was due and what was noted since the last one."""
-        number = int(now - self._began)
-        if not self._seconds or self._seconds[-1].number != number:
-            self._judge()
-            self._seconds.append(_Second(number))
-        second = self._seconds[-1]
-        second.lags[_bucket(now - self._due)] += 1
-        if self.late:
+    def _arm(self, loop: AbstractEventLoop, pulse: Pulse) -> None:
+        # uvloop counts whole milliseconds, and a timer of less than half of one would spin.
+        ahead_ms = max(1, ceil((pulse.due - monotonic()) * 1e3))
+        self._timer = loop.call_later(ahead_ms / 1e3, self._tick, loop, pulse)
+
+    def _tick(self, loop: AbstractEventLoop, pulse: Pulse) -> None:
+        self.measure(pulse, monotonic())
+        self._arm(loop, pulse)
+
+    def measure(self, pulse: Pulse, now: float) -> None:
+        """Take in the ticks that were due by ``now``, each in its own second, and what was noted since the last."""
+        for due in pulse.tick(now):
+            number = int(due - self._began)
+            if not self._seconds or self._seconds[-1].number != number:
+                self._judge()
+                self._seconds.append(_Second(number))
+            self._seconds[-1].lags[_bucket(now - due)] += 1
+        if self.late and self._seconds:
             late, self.late = self.late, []
-            second.lates.update(map(_bucket, late))
+            self._seconds[-1].lates.update(map(_bucket, late))
 
     def _judge(self) -> None:
         """Whether the seconds just gone were too much."""

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake
 from mock_server.http.meter import Spread
+from mock_server.http.pulse import Beat
 
 MAX_ADVANCE_S = 366 * 86_400
 
@@ -54,12 +55,20 @@ class ResetView(Struct, frozen=True):
     reset: str
 
 
+class LoadQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which beats to give."""
+
+    after: Annotated[
+        int | None, Meta(description="give the beats of the last minute with a number above this; 0 gives all of them")
+    ] = None
+
+
 class Load(Struct, frozen=True):
     """How well the mock itself keeps up; milliseconds over the last minute.
 
     ``saturated``: over the last five seconds, the p99 of the loop's lag was above 50 ms or that of the lateness of
     planned moments above 10 ms; ``saturated_since_s`` says when that began and ``saturated_total_s`` for how long it
-    was so in all. Lateness is not measured on calls whose clock was steered.
+    was so in all. Lateness is not measured on calls whose clock was steered. ``beats`` is empty unless asked for.
     """
 
     in_flight: int
@@ -70,6 +79,7 @@ class Load(Struct, frozen=True):
     saturated_since_s: float | None
     saturated_total_s: float
     uptime_s: float
+    beats: list[Beat]
 
 
 def show_health(context: Context, _asked: Asked) -> Health:
@@ -85,9 +95,9 @@ def show_health(context: Context, _asked: Asked) -> Health:
     )
 
 
-def show_load(context: Context, _asked: Asked) -> Load:
-    """Whether the mock itself keeps up: in flight, lag, lateness, dropped journal entries."""
-    meter = context.meter
+def show_load(context: Context, asked: Asked) -> Load:
+    """Whether the mock itself keeps up: in flight, lag, lateness, dropped journal entries, and its pulse."""
+    meter, after = context.meter, asked.query.after
     return Load(
         context.journal.in_flight,
         meter.lag(),
@@ -97,6 +107,7 @@ def show_load(context: Context, _asked: Asked) -> Load:
         meter.saturated_since,
         meter.saturated_s,
         meter.uptime_s,
+        [] if after is None else meter.beats(after),
     )
 
 

@@ -105,6 +105,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         shown='{"freeze": true}, {"advance": 60}, {"resume": true} or {"auto": true}',
     ),
     Endpoint("POST", "/reset", steering.reset, steering.ResetView, Nothing),
-    Endpoint("GET", "/load", steering.show_load, steering.Load),
+    Endpoint("GET", "/load", steering.show_load, steering.Load, query=steering.LoadQuery),
     Endpoint("GET", "/metrics", metrics.show_metrics, None),
 )

@@ -8,7 +8,8 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from mock_server.http.meter import TICK_S, LoadMeter
+from mock_server.http.meter import LoadMeter
+from mock_server.http.pulse import TICK_S, Pulse
 from tests.mock_server.control.conftest import Plane
 from tests.mock_server.wire import Mock, chat, eventually
 
@@ -69,22 +70,27 @@ def test_load_measures_the_loop_and_planned_moments(slow_plane: Plane) -> None:
     assert samples(mock)["mock_lateness_seconds", "0.99"] > 0
 
 
-def metered(seconds: int, lag_s: float = 0.0, late_s: float = 0.0, each: int = 2) -> LoadMeter:
+def metered(seconds: float, lag_s: float = 0.0, late_s: float = 0.0, each: int = 2) -> LoadMeter:
     """A meter that ran for some seconds in which everything was so late."""
-    meter = LoadMeter()
-    for tick in range(int(seconds / TICK_S) + 1):
-        due = meter._began + tick * TICK_S
-        meter._due = due
+    return run(LoadMeter(), 0.0, seconds, lag_s, late_s, each)
+
+
+def run(
+    meter: LoadMeter, start: float, end: float, lag_s: float = 0.0, late_s: float = 0.0, each: int = 0
+) -> LoadMeter:
+    """Let a meter run on from one second of its life to another; every tick is taken so long after it was due."""
+    pulse = Pulse(meter._began + start)
+    while (due := pulse.due) <= meter._began + end + TICK_S / 2:
         meter.late += [late_s] * each
-        meter.measure(due + lag_s)
+        meter.measure(pulse, due + lag_s)
     return meter
 
 
 @pytest.mark.parametrize(
-    ("lag_s", "late_s", "saturated"), [(0.0, 0.0, False), (0.04, 0.008, False), (0.06, 0.0, True), (0.0, 0.012, True)]
+    ("lag_s", "late_s", "saturated"), [(0.0, 0.0, False), (0.04, 0.008, False), (0.08, 0.0, True), (0.0, 0.012, True)]
 )
 def test_it_is_saturated_when_the_loop_lags_or_moments_are_missed(lag_s: float, late_s: float, saturated: bool) -> None:
-    meter = metered(6, lag_s, late_s)
+    meter = metered(7, lag_s, late_s)
     assert (meter.saturated_since is not None, meter.saturated_s > 0) == (saturated, saturated)
 
 
@@ -92,19 +98,23 @@ def test_it_recovers_and_remembers_for_how_long() -> None:
     meter = metered(4, lag_s=0.2)
     spent = meter.saturated_s
     assert spent > 0
-    for tick in range(int(8 / TICK_S)):
-        meter._due = meter._began + 5 + tick * TICK_S
-        meter.measure(meter._due)
+    run(meter, 5, 13)
     assert meter.saturated_since is None
     assert meter.saturated_s >= spent
+
+
+def test_one_long_pause_saturates_every_second_of_it() -> None:
+    meter = metered(1)
+    run(meter, 1, 4, lag_s=3)
+    run(meter, 4, 7)
+    assert 3 <= meter.saturated_s <= 6
+    assert meter.lag().measured == pytest.approx(700, abs=3)
 
 
 def test_a_few_late_moments_prove_nothing() -> None:
     meter = metered(6, each=0)
     meter.late += [1.0] * 5
-    for at in (6.9, 7.0):
-        meter._due = meter._began + at
-        meter.measure(meter._due)
+    run(meter, 6, 8)
     assert meter.lateness().measured == 5
     assert meter.saturated_since is None
 
