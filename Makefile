@@ -31,7 +31,7 @@ format: ## apply formatting and safe fixes
 docs: ## make the parts of the documentation anew that derive from the code
 	@.ci/setup dev
 	$(PY) docs/generate.py
-	$(PY) -m mock_server.http.documentation > docs/api.html
+	$(PY) -m mock_server.page > docs/api.html
 
 bench: ## measure the mock's throughput, latency accuracy, start-up and memory (minutes; wants a quiet machine)
 	@.ci/setup all

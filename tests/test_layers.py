@@ -1,6 +1,6 @@
 """The rules of the house that a reader cannot see in any one file, checked on the source itself.
 
-`mock_server`: contract <- core <- config, virtual <- http <- __main__, an arrow meaning "is imported by".
+`mock_server`: contract <- core <- page, config, virtual <- http <- __main__, an arrow meaning "is imported by".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FUNCTION_LINES = 60
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"contract", "exits"}),
     frozenset({"core"}),
-    frozenset({"clock", "config", "schema", "virtual"}),
+    frozenset({"clock", "config", "page", "schema", "virtual"}),
     frozenset({"http"}),
     frozenset({"__main__"}),
 )
@@ -42,7 +42,7 @@ FILE_METHODS = frozenset({"cwd", "home", "read_bytes", "read_text", "write_bytes
 READERS_OF_THE_OUTSIDE = {
     "mock_server.__main__": "the command line",
     "mock_server.config": "reads world files and the presets shipped in the package",
-    "mock_server.http.documentation": "reads the page shipped in the package",
+    "mock_server.page.document": "reads the style and the script shipped in the package",
 }
 
 # Only these modules of `scenarios` may know Locust: importing it patches the standard library of the whole process.

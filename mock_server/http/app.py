@@ -20,10 +20,10 @@ from mock_server.http.answers import Headers, Reply
 from mock_server.http.context import Context
 from mock_server.http.control.plane import Control, refused
 from mock_server.http.cors import Preflights
-from mock_server.http.documentation import documentation
 from mock_server.http.gateway import Gateway
 from mock_server.http.meter import LoadMeter
 from mock_server.http.protocol import Begun, MockProtocol
+from mock_server.page.document import documentation
 
 
 class MockApp(Starlette):

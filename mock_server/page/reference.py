@@ -14,9 +14,9 @@ from mock_server.contract.errors import INVALID_MOCK_DIRECTIVE
 from mock_server.contract.examples import EXAMPLE_STREAM, EXAMPLE_STREAM_ERROR
 from mock_server.contract.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from mock_server.contract.messages import FIELDS, RESPONSE_FIELDS, ChatRequest
-from mock_server.contract.page.code import code_block
-from mock_server.contract.page.elements import Html, clause_list, join, literal, mark, prose, section, table, tag
 from mock_server.contract.provenance import MOCK, Source
+from mock_server.page.code import code_block
+from mock_server.page.elements import Html, clause_list, join, literal, mark, prose, section, table, tag
 
 _UNLIMITED: Final = "no limit"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from mock_server.contract.page.elements import Html, join, tag, text
+from mock_server.page.elements import Html, join, tag, text
 
 _NUMBER: Final = r"(?P<number>\b\d+(?:\.\d+)?\b)"
 _STRING: Final = r"""(?P<string>"(?:[^"\\\n]|\\.)*"|'[^']*'|`[^`]*`)"""

@@ -17,10 +17,10 @@ from mock_server.contract.endpoints import (
 )
 from mock_server.contract.errors import COMMON_ERRORS, ERRORS, STATUSES, ErrorKind
 from mock_server.contract.examples import EXAMPLE_ERROR, EXAMPLE_RESPONSE
-from mock_server.contract.page.code import code_block
-from mock_server.contract.page.elements import Html, clause_list, join, mark, prose, section, slug, table, tag
 from mock_server.contract.provenance import DOCUMENTED, MOCK, Source, assumed
-from mock_server.contract.snippets import Snippet, snippets
+from mock_server.page.code import code_block
+from mock_server.page.elements import Html, clause_list, join, mark, prose, section, slug, table, tag
+from mock_server.page.snippets import Snippet, snippets
 
 _LEGEND: Final = {
     Source.DOCUMENTED: (DOCUMENTED, "APIFlowX's public documentation says so."),

@@ -18,13 +18,13 @@ from mock_server.contract.errors import COMMON_ERRORS, ERRORS, FORCED, STATUSES
 from mock_server.contract.examples import EXAMPLE_RESPONSE
 from mock_server.contract.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from mock_server.contract.messages import FIELDS, MODES, RESPONSE_FIELDS
-from mock_server.contract.page.elements import prose, tag
 from mock_server.contract.provenance import DOCUMENTED, MOCK, Provenance, Source
-from mock_server.contract.snippets import snippets
 from mock_server.core.faults import FRAMINGS, KINDS, STAGES
 from mock_server.core.world import Gateway
-from mock_server.http.documentation import documentation
-from tests.mock_server.docs.reading import ParsedPage
+from mock_server.page.document import documentation
+from mock_server.page.elements import prose, tag
+from mock_server.page.snippets import snippets
+from tests.mock_server.page.reading import ParsedPage
 from tests.mock_server.wire import Mock
 
 ROOT = Path(__file__).parents[3]
@@ -98,7 +98,7 @@ RESPONSE_ERROR = """\
 
 
 def test_the_page_in_docs_is_the_one_the_mock_serves() -> None:
-    stale = "docs/api.html is stale: python -m mock_server.http.documentation > docs/api.html"
+    stale = "docs/api.html is stale: python -m mock_server.page > docs/api.html"
     assert (ROOT / "docs" / "api.html").read_bytes() == documentation(), stale
 
 

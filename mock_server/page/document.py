@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha256
-
-from msgspec import Struct
+from importlib.resources import files
+from typing import Final
 
 from mock_server.contract.endpoints import SUBTITLE, TITLE
-from mock_server.contract.page.elements import Html, tag
-from mock_server.contract.page.guide import (
+from mock_server.core.faults import FRAMING_MEANINGS, STAGE_MEANINGS, STAGES, TABLE, Stage
+from mock_server.page.elements import Html, tag
+from mock_server.page.guide import (
     code_examples,
     endpoints,
     error_scenarios,
@@ -20,7 +22,7 @@ from mock_server.contract.page.guide import (
     response_examples,
     status_reference,
 )
-from mock_server.contract.page.reference import (
+from mock_server.page.reference import (
     Words,
     limits_and_balance,
     mock_directives,
@@ -28,18 +30,31 @@ from mock_server.contract.page.reference import (
     response,
     streaming,
 )
-from mock_server.contract.page.tryit import try_it
+from mock_server.page.tryit import try_it
 
 
-class Assets(Struct, frozen=True):
-    """The page's style sheet and script."""
+def _stages(stages: tuple[Stage, ...]) -> str:
+    if stages == STAGES:
+        return "any stage"
+    return ", ".join(f"`{stage}`" for stage in stages) or "never"
 
-    style: str
-    script: str
+
+FAULT_WORDS: Final = (
+    Words(
+        "Kinds of fault for X-Mock-Fault, and where they can strike",
+        ("Kind", "What happens", "In a plain answer", "In a stream"),
+        tuple((kind, row.meaning, _stages(row.plain), _stages(row.stream)) for kind, row in TABLE.items()),
+    ),
+    Words("Stages at which a fault strikes", ("Stage", "When"), tuple(STAGE_MEANINGS.items())),
+    Words("Framings: unusual, but no failure", ("Framing", "What is unusual"), tuple(FRAMING_MEANINGS.items())),
+)
 
 
-def docs_page(assets: Assets, vocabulary: Sequence[Words] = ()) -> bytes:
-    """The whole page as UTF-8. ``vocabulary`` explains the mock's own words, which the contract does not know."""
+@cache
+def documentation() -> bytes:
+    """The whole page as UTF-8, built when it is first asked for: a mock that only answers calls never pays for it."""
+    folder = files("mock_server.page")
+    style, script = ((folder / name).read_text("utf-8") for name in ("page.css", "page.js"))
     chapters = (
         quick_start(),
         endpoints(),
@@ -53,10 +68,10 @@ def docs_page(assets: Assets, vocabulary: Sequence[Words] = ()) -> bytes:
         response(),
         streaming(),
         limits_and_balance(),
-        mock_directives(vocabulary),
+        mock_directives(FAULT_WORDS),
     )
-    style = assets.style + panel_rules()
-    page = tag("html", _head(style, assets.script), _body(chapters, assets.script), lang="en")
+    style += panel_rules()
+    page = tag("html", _head(style, script), _body(chapters, script), lang="en")
     return f"<!DOCTYPE html>\n{page}\n".encode()
 
 

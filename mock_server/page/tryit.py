@@ -12,7 +12,7 @@ from mock_server.contract.errors import FORCED, STATUSES
 from mock_server.contract.examples import DOCUMENTED_REQUEST
 from mock_server.contract.headers import RESPONSE_HEADERS
 from mock_server.contract.messages import MODES
-from mock_server.contract.page.elements import Html, join, prose, section, tag
+from mock_server.page.elements import Html, join, prose, section, tag
 
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:8080"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from selenium.webdriver import Chrome
 
-from mock_server.http.documentation import documentation
-from tests.mock_server.docs.reading import ParsedPage, Visitor
+from mock_server.page.document import documentation
+from tests.mock_server.page.reading import ParsedPage, Visitor
 
 
 @pytest.fixture(scope="session")

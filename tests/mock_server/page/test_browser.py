@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 
 from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.contract.examples import EXAMPLE_STREAM, EXAMPLE_STREAM_ERROR
-from tests.mock_server.docs.reading import ParsedPage, Visitor
+from tests.mock_server.page.reading import ParsedPage, Visitor
 from tests.mock_server.wire import Mock, eventually
 
 PIECE: Final = 'data: {"response":"a","done":false}\n\n'

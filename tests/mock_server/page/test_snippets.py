@@ -14,7 +14,7 @@ import pytest
 
 from mock_server.contract.endpoints import BASE_URL, PLACEHOLDER_KEY
 from mock_server.contract.examples import DOCUMENTED_REQUEST
-from tests.mock_server.docs.reading import ParsedPage
+from tests.mock_server.page.reading import ParsedPage
 from tests.mock_server.wire import TIMEOUT_S, UNLIMITED, Mock, events, text_of
 
 # How each language is run: the command, and the name its file must have.
