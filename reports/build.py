@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.frame import load_run
+from reports.gate import check_gates
 from reports.manifest import load_gates
 from reports.problem import Unusable
 from reports.render import html, json, junit, markdown, text
-from reports.sample import JUNIT_XML, MANIFEST, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD, check_gates
+from reports.sample import JUNIT_XML, MANIFEST, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD
 from reports.summary import summarise
 from reports.values import Summary
 

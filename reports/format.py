@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from reports.sample import Gate
+from reports.gate import Gate
 from reports.values import Estimate
 
 

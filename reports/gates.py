@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from reports.format import estimate_text, gate_limit, number
+from reports.gate import Gate
 from reports.measured import Measured
 from reports.metrics import METRICS, Metric
-from reports.sample import Gate
 from reports.values import Check, Estimate, GateResult, Judgement, Result, Verdict
 
 EXIT_CODES: Final = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INVALID: 3, Verdict.INCONCLUSIVE: 4}

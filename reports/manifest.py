@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from reports.gate import Gate, read_gates
 from reports.problem import Unusable
-from reports.sample import MANIFEST, SCHEMA_VERSION, Gate, read_gates
+from reports.sample import MANIFEST, SCHEMA_VERSION
 
 
 class Load(msgspec.Struct, frozen=True):

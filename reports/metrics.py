@@ -10,8 +10,9 @@ from typing import Final, Literal
 
 import numpy as np
 
+from reports.gate import Gate
 from reports.measured import Measured
-from reports.sample import Gate, Outcome
+from reports.sample import Outcome
 from reports.stats import percentile, samples_for_percentile, samples_for_rate, share_within, wilson
 from reports.values import Estimate
 

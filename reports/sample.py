@@ -1,4 +1,4 @@
-"""The files of a run directory, the columns of its samples and its gates: what recorder and reports share.
+"""The files of a run directory and the columns of its samples: what recorder and reports share.
 
 Times are seconds on one monotonic clock, counted from the run's start (the first moment an arrival may be
 planned for); they are null where the moment did not happen.
@@ -6,12 +6,9 @@ planned for); they are null where the moment did not happen.
 
 from __future__ import annotations
 
-import math
-import tomllib
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import pyarrow as pa
 
 SCHEMA_VERSION: Final = 2
@@ -116,103 +113,3 @@ HEALTH_SCHEMA: Final = pa.schema(
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )
-
-# What a gate may be about. `reports.metrics` says what each means; the names stand here so that whoever starts a run
-# can refuse an unknown one before the run instead of after it.
-METRIC_NAMES: Final = (
-    *(
-        f"{family}_{word}_ms"
-        for family in ("scheduled", "service", "ttft", "tpot")
-        for word in ("p50", "p95", "p99", "p999")
-    ),
-    "error_rate",
-    "unexpected_rate",
-    "unexpected_count",
-    "call_failure_rate",
-    *(
-        f"{outcome}_count"
-        for outcome in ("malformed", "stream_broken", "connection", "timeout", "cut_off", "never_sent", "refused")
-    ),
-    "count_500",
-    "count_502",
-    "offered_rate_per_s",
-    "achieved_rate_per_s",
-    "goodput_per_s",
-    *(f"residual_{word}_ms" for word in ("p50", "p95", "p99")),
-)
-SHARES: Final = frozenset({"error_rate", "unexpected_rate", "call_failure_rate"})
-
-
-class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A limit on one metric: exactly one of `max` and `min`, in the metric's unit."""
-
-    metric: str
-    max: float | None = None
-    min: float | None = None
-    why: str = ""
-
-    @property
-    def limit(self) -> float:
-        """The one number given."""
-        return self.max if self.max is not None else self.min or 0.0
-
-
-_GATE_KEYS: Final = "a [[gate]] has metric, max or min, and optionally why"
-
-
-def read_gates(text: str) -> tuple[Gate, ...]:
-    """The `[[gate]]` tables of a TOML text; raises ValueError saying in one line what is wrong with it."""
-    try:
-        found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ValueError(f"not readable as TOML ({error})") from None
-    for name in sorted(found.keys() - {"gate"}):
-        what = "table" if isinstance(found[name], dict | list) else "key"
-        raise ValueError(f"unknown {what} {name}; did you mean [[gate]]?")
-    tables = found.get("gate", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise ValueError("each gate begins with a line [[gate]], in two brackets")
-    if not tables:
-        raise ValueError("holds no [[gate]]")
-    gates = tuple(_gate(table, f"gate {number}") for number, table in enumerate(tables, 1))
-    check_gates(gates)
-    return gates
-
-
-def _gate(table: dict[str, Any], where: str) -> Gate:
-    for key in sorted(table.keys() - {"metric", "max", "min", "why"}):
-        raise ValueError(f"{where}: unknown key {key}; {_GATE_KEYS}")
-    if "metric" not in table:
-        raise ValueError(f"{where}: needs metric; {_GATE_KEYS}")
-    for key, value in table.items():
-        kind, name = ((int, float), "number") if key in ("max", "min") else ((str,), "text")
-        if not isinstance(value, kind) or isinstance(value, bool):
-            shown = str(value).lower() if isinstance(value, bool) else repr(value)
-            raise ValueError(f"{where}: {key} must be a {name}, not {shown}")
-    return Gate(**table)
-
-
-def check_gates(gates: tuple[Gate, ...]) -> None:
-    """Raise ValueError, saying which and why in one line, for a gate that no run can be judged by."""
-    for number, gate in enumerate(gates, 1):
-        problem = _problem(gate)
-        if problem:
-            raise ValueError(f"gate {number} ({gate.metric}): {problem}")
-
-
-def _problem(gate: Gate) -> str:
-    if gate.metric not in METRIC_NAMES:
-        return f"no metric is called {gate.metric!r}; there are {', '.join(METRIC_NAMES)}"
-    if gate.max is None and gate.min is None:
-        return "needs max or min"
-    if gate.max is not None and gate.min is not None:
-        return "give either max or min, not both"
-    if not math.isfinite(gate.limit):
-        return "the limit must be a finite number"
-    if gate.metric in SHARES and not 0 <= gate.limit <= 1:
-        meant = f"; {gate.limit:g} % is {gate.limit / 100:g}" if 1 < gate.limit <= 100 else ""
-        return f"{gate.metric} is a share from 0 to 1{meant}"
-    # A residual is a difference and may be on either side of zero.
-    if gate.limit < 0 and not gate.metric.startswith("residual_"):
-        return "the limit must be 0 or more"
-    return ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from reports import health, tables, validity
 from reports.curves import InFlight, curves
 from reports.frame import Run
+from reports.gate import Gate
 from reports.gates import judge_gates, judge_run
 from reports.ledger import balance
 from reports.measured import Measured
 from reports.metrics import METRICS
-from reports.sample import Gate
 from reports.values import SUMMARY_VERSION, Ledger, Result, Summary
 
 

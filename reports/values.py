@@ -9,8 +9,9 @@ from enum import StrEnum
 
 import msgspec
 
+from reports.gate import Gate
 from reports.manifest import Incident, Manifest
-from reports.sample import Gate, Outcome
+from reports.sample import Outcome
 
 SUMMARY_VERSION = 1
 

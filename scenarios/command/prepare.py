@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
-from reports.sample import read_gates as gates_in
+from reports.gate import read_gates as gates_in
 from scenarios.command.options import API_KEY_VARIABLE, UsageError
 from scenarios.model.catalog import CATALOG, Gate, Load, Scenario
 from scenarios.record.plan import Plan, Trouble

@@ -1,7 +1,7 @@
 import pytest
 
 from reports import format as shown
-from reports.sample import Gate
+from reports.gate import Gate
 from reports.values import Estimate
 
 

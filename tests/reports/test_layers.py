@@ -7,6 +7,7 @@ import reports
 
 ROOT = Path(reports.__file__).parent
 ORDER = (
+    "gate",
     "sample",
     "problem",
     "manifest",

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from reports.curves import InFlight
 from reports.frame import load_run
+from reports.gate import METRIC_NAMES, SHARES, Gate
 from reports.health import longest_hot
 from reports.metrics import METRICS
-from reports.sample import METRIC_NAMES, SHARES, Gate
 from reports.stats import rank
 from reports.summary import summarise
 from reports.values import Summary
