@@ -51,7 +51,7 @@ from mock_server.core.account import Account
 from mock_server.core.engine import Engine
 from mock_server.core.faults import Fault
 from mock_server.core.session import Session
-from mock_server.http.timeline import Timeline
+from mock_server.edge.timeline import Timeline
 
 SPREAD_S: Final = 2.0
 WITHIN_S: Final = 120.0

@@ -1,6 +1,6 @@
 """The rules of the house that a reader cannot see in any one file, checked on the source itself.
 
-`mock_server`: contract <- core <- page, config, virtual <- http <- __main__, an arrow meaning "is imported by".
+`mock_server`: contract <- core <- edge <- page, config, virtual <- http <- __main__, an arrow meaning "is imported by".
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ FUNCTION_LINES = 60
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"contract", "exits"}),
     frozenset({"core"}),
+    frozenset({"edge"}),
     frozenset({"clock", "config", "page", "schema", "virtual"}),
     frozenset({"http"}),
     frozenset({"__main__"}),
@@ -187,8 +188,8 @@ def test_the_mock_uses_third_party_packages_only_where_they_belong() -> None:
     assert [found for module, tree in sources("mock_server") for found in foreign(module, tree)] == []
 
 
-def test_contract_and_core_read_no_clock_and_roll_no_shared_dice() -> None:
-    pure = sources("mock_server/contract", "mock_server/core")
+def test_what_decides_reads_no_clock_and_rolls_no_shared_dice() -> None:
+    pure = sources("mock_server/contract", "mock_server/core", "mock_server/edge")
     assert [found for module, tree in pure for found in impure(module, tree)] == []
 
 
@@ -269,6 +270,7 @@ def test_tests_never_sleep() -> None:
     [
         (upward, "mock_server.contract.errors", "from mock_server.core import ledger"),
         (upward, "mock_server.core.session", "import mock_server.http.app"),
+        (upward, "mock_server.edge.script", "from mock_server.clock import SimClock"),
         (foreign, "mock_server.core.session", "from starlette.routing import Route"),
         (foreign, "mock_server.http.app", "import locust"),
         (impure, "mock_server.core.dice", "import random"),

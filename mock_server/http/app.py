@@ -16,18 +16,16 @@ from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.contract.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from mock_server.contract.openapi import openapi_json
 from mock_server.core.engine import Engine
-from mock_server.http.answers import Headers, Reply
+from mock_server.http.api import Api
 from mock_server.http.context import Context
 from mock_server.http.control.plane import Control, refused
 from mock_server.http.cors import Preflights
-from mock_server.http.gateway import Gateway
 from mock_server.http.meter import LoadMeter
-from mock_server.http.protocol import Begun, MockProtocol
 from mock_server.page.document import documentation
 
 
 class MockApp(Starlette):
-    """Starlette for everything but the API's one endpoint, which is plain ASGI for speed."""
+    """Starlette for everything but the API's one endpoint, ``api``, which is plain ASGI for speed."""
 
     def __init__(
         self,
@@ -40,9 +38,8 @@ class MockApp(Starlette):
         admin_token: str | None = None,
         cors: bool = False,
     ) -> None:
-        self.turn: list[MockProtocol] = []
         self._context = Context(engine, clock, unix_now, world_name=world_name, version=version)
-        self._gateway = Gateway(self._context)
+        self.api = Api(self._context)
         self._openapi = openapi_json(version)
         routes = [
             Route("/openapi.json", self._openapi_document),
@@ -63,7 +60,7 @@ class MockApp(Starlette):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == LLM_AUTO.path:
-            await self._gateway(scope, receive, send)
+            await self.api(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -71,10 +68,6 @@ class MockApp(Starlette):
     def meter(self) -> LoadMeter:
         """Measures the load on the mock itself; the server starts and stops it."""
         return self._context.meter
-
-    def at_once(self, arrived: float, headers: Headers, body: bytes) -> Reply | Begun:
-        """Answer a call of the API's endpoint without waiting, if it can be."""
-        return self._gateway.at_once(arrived, headers, body)
 
     async def _openapi_document(self, _request: Request) -> Response:
         return Response(self._openapi, media_type="application/json")

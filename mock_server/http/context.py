@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from mock_server.clock import SimClock
 from mock_server.core.engine import MAX_SCOPES, Engine
 from mock_server.core.scope import Scope
+from mock_server.edge.exchange import Exchanges
+from mock_server.edge.journal import Journal
 from mock_server.http.meter import LoadMeter
-from mock_server.http.observe import Journal
 
 
 class Context:
-    """Engine, clocks, journal, meter and request ids. Mutable: the clocks that single tests have of their own.
+    """Engine and exchanges, clocks and meter. Mutable: the clocks that single tests have of their own.
 
     ``unix_now`` reads the calendar clock in seconds, for headers that announce calendar times.
     """
 
-    __slots__ = ("_clocks", "clock", "engine", "ids", "journal", "meter", "unix_now", "version", "world_name")
+    __slots__ = ("_clocks", "clock", "engine", "exchanges", "meter", "version", "world_name")
 
     def __init__(
         self, engine: Engine, clock: SimClock, unix_now: Callable[[], float], *, world_name: str, version: str
     ) -> None:
         self.engine = engine
         self.clock = clock
-        self.unix_now = unix_now
         self.world_name = world_name
         self.version = version
-        self.journal = Journal()
+        self.exchanges = Exchanges(engine, clock.scale, unix_now)
         self.meter = LoadMeter()
-        self.ids = request_ids(engine.seed)
         self._clocks: dict[str, SimClock] = {}  # in the order they were made
+
+    @property
+    def journal(self) -> Journal:
+        """What is remembered of requests."""
+        return self.exchanges.journal
 
     def scope(self, test: str | None) -> Scope:
         """The state of a test id; None and the empty name are everybody else's."""
@@ -63,15 +67,3 @@ class Context:
                 clock.resume()  # what still waits on it must come to its end
         if test is None:
             self.clock.resume()
-
-
-def request_ids(seed: int) -> Iterator[str]:
-    """``req_`` and seven hex digits, unique over 2^28 requests: a bijection of a counter, scattered by ``seed``."""
-    offset = (seed * 0x9E3779B1 + 0x5BD1E995) & 0xFFFFFFF
-    number = 0
-    while True:
-        number = (number + 1) & 0xFFFFFFF
-        # Odd multipliers and xor with a right shift are both invertible modulo 2^28.
-        mixed = ((number ^ offset) * 0x2C1B3C6D) & 0xFFFFFFF
-        mixed = ((mixed ^ (mixed >> 14)) * 0x297A2D39) & 0xFFFFFFF
-        yield f"req_{mixed ^ (mixed >> 14):07x}"

@@ -1,74 +1,47 @@
 """uvicorn's HTTP protocol, with what ASGI hides: when a request arrived, when its client left, and the transport.
 
-A request that arrives whole, in one read, is first offered to the application's ``at_once``, and what that answers is
-written in the same turn of the event loop: no task, no cycle, no event. The requests of a turn are answered one after
-the other when all have been read, as code that alternates with system calls runs a good deal slower. Whatever else
-comes goes uvicorn's way.
+A request to the API's endpoint that arrives whole, in one read, is first offered to the API's ``at_once``, and what
+that answers is written in the same turn of the event loop: no task, no cycle, no event. The requests of a turn are
+answered one after the other when all have been read, as code that alternates with system calls runs a good deal slower.
+Whatever else comes goes uvicorn's way. What is put around the application, as an access log or another ASGI
+application, sees only that; it takes nothing from the speed of the rest.
 """
 
 from __future__ import annotations
 
 from time import monotonic
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from mock_server.contract.endpoints import LLM_AUTO
-from mock_server.contract.errors import Refusal
-from mock_server.core.session import Session
-from mock_server.http.answers import Headers, Reply
-from mock_server.http.exchange import Exchange
-from mock_server.http.wire import Wire, message
+from mock_server.edge.answers import WholeAnswer
+from mock_server.http.api import BEGUN, WIRE, Api, Begun
+from mock_server.http.wire import CycleWire, message
 
-WIRE: Final = "mock.wire"
-BEGUN: Final = "mock.begun"
 _METHOD: Final = LLM_AUTO.method.encode()
 _URL: Final = LLM_AUTO.path.encode()
-
-
-class Begun(NamedTuple):
-    """An exchange that was decided on arrival, and is still to be played; or the error that came of deciding."""
-
-    exchange: Exchange
-    decision: Session | Refusal | Exception
-
-
-@runtime_checkable
-class Prompt(Protocol):
-    """An application that can answer a call of the API's one endpoint without waiting.
-
-    ``turn`` holds the connections whose requests were read in this turn of the event loop and are to be answered.
-    """
-
-    turn: list[MockProtocol]
-
-    def at_once(self, arrived: float, headers: Headers, body: bytes) -> Reply | Begun:
-        """The answer; or, when it is not due, what the scope of the request shall hold under `BEGUN`."""
-
-
-def _end_turn(turn: list[MockProtocol]) -> None:
-    connections = turn[:]
-    turn.clear()
-    for connection in connections:
-        connection.end_of_turn()
 
 
 class MockProtocol(HttpToolsProtocol):
     """Answers at once what it can, and puts a :class:`Wire` into the scope of every other request.
 
     Mutable: the requests under way; of one that may be answered at once the body so far (else None), and whether it
-    is complete and waits for the end of the turn.
+    is complete and waits for the end of the turn. A class made by `protocol_for` also has ``api``, and the connections
+    whose requests were read in this turn of the event loop and are to be answered.
     """
+
+    api: Api
+    turn: list[MockProtocol]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._wires: list[Wire] = []  # one, or more where the client pipelines
+        self._wires: list[CycleWire] = []  # one, or more where the client pipelines
         self._held: list[bytes] | None = None
         self._complete = False
         self._keep_alive = True
         self._arrived = 0.0
-        prompt = isinstance(self.app, Prompt) and not self.access_log and self.limit_concurrency is None
-        self._prompt: Prompt | None = self.app if prompt else None
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come: a request that they leave incomplete goes uvicorn's way."""
@@ -110,11 +83,10 @@ class MockProtocol(HttpToolsProtocol):
         elif self.transport.is_closing():
             self._held = None  # what is pipelined behind a "Connection: close" is not answered
         else:
-            assert self._prompt is not None
             # The parser forgets this when the message is over.
             self._keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
             self._complete = True
-            turn = self._prompt.turn
+            turn = self.turn
             if not turn:
                 self.loop.call_soon(_end_turn, turn)
             turn.append(self)
@@ -133,29 +105,46 @@ class MockProtocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle  # None before the first
         parser = self.parser
         return (
-            self._prompt is not None
-            and self.url == _URL
+            self.url == _URL
             and (cycle is None or cycle.response_complete)
             and not (self.expect_100_continue or self.flow.write_paused or parser.should_upgrade())
             and parser.get_method() == _METHOD
+            and self.limit_concurrency is None
         )
 
     def _answer(self) -> None:
-        assert self._prompt is not None
         assert self._held is not None
-        body = b"".join(self._held)
-        outcome = self._prompt.at_once(self._arrived, self.headers, body)
+        body, self._held = b"".join(self._held), None
+        outcome = self.api.at_once(self._arrived, self.headers, body)
         if isinstance(outcome, Begun):
-            self._held = None
             self._start(outcome)
             self.cycle.keep_alive = self._keep_alive
             super().on_message_complete()
             return
-        self._held = None
-        self.transport.write(message(outcome, self.server_state.default_headers, keep_alive=self._keep_alive))
-        if not self._keep_alive:
+        self._write(outcome, keep_alive=self._keep_alive)
+        if self.access_log:
+            self._log(_METHOD.decode(), LLM_AUTO.path, self.parser.get_http_version(), outcome.status)
+
+    def write_whole(self, whole: WholeAnswer, cycle: RequestResponseCycle) -> None:
+        """Write a whole answer of one of uvicorn's cycles: what that does with a start and a body message."""
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        self._write(whole, keep_alive=cycle.keep_alive)
+        if cycle.access_log:
+            scope = cycle.scope
+            self._log(scope["method"], get_path_with_query_string(scope), scope["http_version"], whole.status)
+
+    def _write(self, whole: WholeAnswer, *, keep_alive: bool) -> None:
+        """Write a whole answer in one piece, and go on to what comes after it on this connection."""
+        self.transport.write(message(whole, self.server_state.default_headers, keep_alive=keep_alive))
+        if not keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+    def _log(self, method: str, path: str, version: str, status: int) -> None:
+        client = get_client_addr({"client": self.client})  # type: ignore[arg-type]  # it reads nothing else
+        self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, method, path, version, status)
 
     def _let_go(self) -> None:
         """The rest of the request is still on its way: let uvicorn receive it."""
@@ -172,7 +161,7 @@ class MockProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers += headers  # the scope holds this very list
         super().on_headers_complete()
-        wire = Wire(self._arrived, self.cycle)
+        wire = CycleWire(self._arrived, self, self.cycle)
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # the keys are ours
         scope[WIRE] = wire
         if begun is not None:
@@ -185,3 +174,15 @@ class MockProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         for wire in self._wires:
             wire.leave()
+
+
+def _end_turn(turn: list[MockProtocol]) -> None:
+    connections = turn[:]
+    turn.clear()
+    for connection in connections:
+        connection.end_of_turn()
+
+
+def protocol_for(api: Api) -> type[MockProtocol]:
+    """A class of connections to one mock's API, for uvicorn's setting ``http``."""
+    return type("ApiProtocol", (MockProtocol,), {"api": api, "turn": []})

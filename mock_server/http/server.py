@@ -15,7 +15,7 @@ import uvicorn
 from mock_server.http.app import MockApp
 from mock_server.http.cors import EVERY_ANSWER
 from mock_server.http.meter import LoadMeter
-from mock_server.http.protocol import MockProtocol
+from mock_server.http.protocol import protocol_for
 
 # Python's collector decides the latency tail: what exists at start is frozen, and the young are looked at rarely.
 _GC_THRESHOLDS = (50_000, 50, 50)
@@ -86,7 +86,7 @@ def serve(app: MockApp, listener: socket.socket, url: str, tls: Certificate | No
 
     config = uvicorn.Config(
         app,
-        http=MockProtocol,
+        http=protocol_for(app.api),
         ws="none",
         lifespan="off",
         access_log=False,

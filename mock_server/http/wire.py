@@ -11,11 +11,12 @@ from asyncio import Future, get_running_loop, sleep
 from math import inf
 from struct import pack, unpack
 from time import monotonic
-from typing import Final
+from typing import Final, NoReturn, Protocol
 
+from starlette.types import Receive
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from mock_server.http.answers import Headers, Reply, length_line
+from mock_server.edge.answers import Headers, WholeAnswer, length_line
 
 _NO_LINGER: Final = pack("ii", 1, 0)
 _FLUSH_S: Final = 0.001
@@ -24,28 +25,15 @@ _SMALL_BYTES: Final = 1024 * 1024
 
 
 class Wire:
-    """One request's place on its connection. Mutable: whether the client has left, and what waits for it."""
+    """A request under any ASGI server, which hides its connection.
 
-    __slots__ = ("_cycle", "_future", "arrived", "finished", "gone")
+    Mutable: whether the client has left, and what waits.
+    """
 
-    def __init__(self, arrived: float, cycle: RequestResponseCycle | None = None) -> None:
+    def __init__(self, arrived: float) -> None:
         self.arrived = arrived
         self.gone = False
-        self.finished = False
-        self._cycle = cycle
         self._future: Future[None] | None = None
-
-    def body(self) -> bytes | None:
-        """The body, when it is small and has all arrived with the head; None when it must be received."""
-        cycle = self._cycle
-        if cycle is None or cycle.more_body or cycle.waiting_for_100_continue or len(cycle.body) > _SMALL_BYTES:
-            return None
-        return bytes(cycle.body)
-
-    def close(self) -> None:
-        """The request is over: let go of uvicorn's cycle, which holds the scope that holds this."""
-        self.finished = True
-        self._cycle = None
 
     async def sleep(self, seconds: float) -> None:
         """Wait ``seconds``, which may be infinite, or less when nudged or when the client leaves."""
@@ -64,10 +52,92 @@ class Wire:
         if self._future is not None:
             _wake(self._future)
 
-    async def left(self) -> None:
-        """Wait until the client has left."""
-        while not self.gone:
-            await self.sleep(inf)
+    def leave(self) -> None:
+        """The client has left."""
+        self.gone = True
+        self.nudge()
+
+    async def watch(self, receive: Receive) -> None:
+        """Learn from the server when the client leaves, once the body has come."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.leave()
+
+    def body(self) -> bytes | None:
+        """The body, when it is small and has all arrived with the head; None when it must be received."""
+        return None
+
+    def write_whole(self, whole: WholeAnswer) -> bool:  # noqa: ARG002 - here everything goes the ordinary way
+        """Write a whole answer in one piece; False, writing nothing, when that must go the ordinary way."""
+        return False
+
+    @property
+    def waits_to_write(self) -> bool:
+        """Whether the client has to read before more can be written."""
+        return False
+
+    async def flush(self) -> None:
+        """Hand what was written to the kernel, so that it leaves before what follows."""
+        await sleep(0)
+
+    async def reset(self) -> None:
+        """Reset the connection (TCP RST)."""
+        self._has_no_transport()
+
+    async def fin(self) -> None:
+        """Close the connection (TCP FIN) after what was written."""
+        self._has_no_transport()
+
+    def _has_no_transport(self) -> NoReturn:
+        msg = "faults of the connection need the mock's own server"
+        raise RuntimeError(msg)
+
+    def close(self) -> None:
+        """The request is over."""
+
+
+class Connection(Protocol):
+    """What a connection under the mock's own server can do."""
+
+    def write_whole(self, whole: WholeAnswer, cycle: RequestResponseCycle) -> None:
+        """Write a whole answer of a cycle."""
+
+
+class CycleWire(Wire):
+    """A request under the mock's own server. Mutable: uvicorn's cycle is let go of when the request is over."""
+
+    def __init__(self, arrived: float, connection: Connection, cycle: RequestResponseCycle) -> None:
+        super().__init__(arrived)
+        self._connection = connection
+        self._cycle: RequestResponseCycle | None = cycle
+
+    @property
+    def finished(self) -> bool:
+        """Whether the request is over."""
+        return self._cycle is None or self._cycle.response_complete
+
+    def body(self) -> bytes | None:
+        """The body, when it is small and has all arrived with the head; None when it must be received."""
+        cycle = self._cycle
+        if cycle is None or cycle.more_body or cycle.waiting_for_100_continue or len(cycle.body) > _SMALL_BYTES:
+            return None
+        return bytes(cycle.body)
+
+    def close(self) -> None:
+        """The request is over: let go of uvicorn's cycle, which holds the scope that holds this."""
+        self._cycle = None
+
+    def leave(self) -> None:
+        """The client has left."""
+        if self._cycle is not None:  # uvicorn tells only the newest of a connection's cycles
+            self._cycle.disconnected = True
+            self._cycle.message_event.set()
+        super().leave()
+
+    @property
+    def waits_to_write(self) -> bool:
+        """Whether the client has to read before more can be written."""
+        return self._cycle is not None and self._cycle.flow.write_paused
 
     async def flush(self) -> None:
         """Hand what was written to the kernel, so that it leaves before what follows."""
@@ -83,7 +153,8 @@ class Wire:
     async def reset(self) -> None:
         """Reset the connection (TCP RST)."""
         await self.flush()
-        cycle = self._must_have_cycle()
+        cycle = self._cycle
+        assert cycle is not None
         connection = cycle.transport.get_extra_info("socket")
         if connection is not None and not cycle.transport.is_closing():
             # A reset throws away what the kernel has not sent yet.
@@ -97,41 +168,18 @@ class Wire:
     async def fin(self) -> None:
         """Close the connection (TCP FIN) after what was written."""
         await self.flush()
-        cycle = self._must_have_cycle()
+        cycle = self._cycle
+        assert cycle is not None
         cycle.disconnected = True
         cycle.transport.close()
 
-    def _must_have_cycle(self) -> RequestResponseCycle:
-        if self._cycle is None:
-            msg = "faults of the connection need the mock's own server"
-            raise RuntimeError(msg)
-        return self._cycle
-
-    def leave(self) -> None:
-        """The client has left."""
-        self.gone = True
-        if self._cycle is not None:  # uvicorn tells only the newest of a connection's cycles
-            self._cycle.disconnected = True
-            self._cycle.message_event.set()
-        self.nudge()
-
-    def write_whole(self, reply: Reply) -> bool:
-        """Write a whole answer in one piece; False, writing nothing, when that must go the ordinary way.
-
-        It does what uvicorn's cycle does with a start and a body message.
-        """
+    def write_whole(self, whole: WholeAnswer) -> bool:
+        """Write a whole answer in one piece; False, writing nothing, when that must go the ordinary way."""
         cycle = self._cycle
         if cycle is None or cycle.flow.write_paused or cycle.response_started or cycle.scope["method"] == "HEAD":
             return False
         if not cycle.disconnected:
-            cycle.response_started = True
-            cycle.waiting_for_100_continue = False
-            cycle.transport.write(message(reply, cycle.default_headers, keep_alive=cycle.keep_alive))
-            cycle.response_complete = True
-            cycle.message_event.set()
-            if not cycle.keep_alive:
-                cycle.transport.close()
-            cycle.on_response()
+            self._connection.write_whole(whole, cycle)
         return True
 
 
@@ -157,13 +205,13 @@ def _wake(future: Future[None]) -> None:
         future.set_result(None)
 
 
-def message(reply: Reply, default_headers: Headers, *, keep_alive: bool) -> bytes:
+def message(whole: WholeAnswer, default_headers: Headers, *, keep_alive: bool) -> bytes:
     """An answer as it goes over the wire; header lines are not checked, as here they hold no foreign text."""
-    parts = [STATUS_LINE[reply.status]]
+    parts = [STATUS_LINE[whole.status]]
     for name, value in default_headers:
         parts += (name, b": ", value, b"\r\n")
-    for name, value in reply.headers:
+    for name, value in whole.headers:
         parts += (name, b": ", value, b"\r\n")
-    name, value = length_line(reply.body)
-    parts += (name, b": ", value, b"\r\n\r\n" if keep_alive else b"\r\nconnection: close\r\n\r\n", reply.body)
+    name, value = length_line(whole.body)
+    parts += (name, b": ", value, b"\r\n\r\n" if keep_alive else b"\r\nconnection: close\r\n\r\n", whole.body)
     return b"".join(parts)

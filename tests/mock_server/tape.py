@@ -15,7 +15,7 @@ from mock_server.core.account import Account
 from mock_server.core.engine import Engine
 from mock_server.core.faults import Fault
 from mock_server.core.session import Session
-from mock_server.http.timeline import Timeline
+from mock_server.edge.timeline import Timeline
 from tests.mock_server.wire import PATH, Connection, data_of, heads
 
 Ending = Literal["complete", "fin", "reset"]

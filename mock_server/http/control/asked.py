@@ -12,7 +12,7 @@ import msgspec.inspect as mi
 from msgspec import Struct
 
 from mock_server.contract.errors import NOT_FOUND, Refusal
-from mock_server.http.request import bad_directive
+from mock_server.edge.request import bad_directive
 from mock_server.schema import bare, find_fault
 
 _WHOLE: Final = re.compile(r"-?[0-9]{1,15}")

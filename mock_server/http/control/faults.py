@@ -12,10 +12,10 @@ from mock_server.core.canned import ActiveAnswer, AnswerMatch, AnswerRule, names
 from mock_server.core.faults import FaultError
 from mock_server.core.rules import ActiveRule, FaultRule, Match
 from mock_server.core.world import World
+from mock_server.edge.request import MAX_TEST_ID, read_test_id
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake
 from mock_server.http.control.journal import same_test
-from mock_server.http.request import MAX_TEST_ID, read_test_id
 
 Source = Literal["queued", "world"]
 M = TypeVar("M", Match, AnswerMatch)

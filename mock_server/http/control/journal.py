@@ -10,9 +10,9 @@ from msgspec import Meta, Struct
 
 from mock_server.core.routing import Candidate, mean_price, quality_for, rank
 from mock_server.core.session import Route, Step
+from mock_server.edge.journal import RING_SIZE, Entry, Journal, Record, Totals
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake, not_found
-from mock_server.http.observe import RING_SIZE, Entry, Journal, Record, Totals
 
 MAX_WAITS: Final = 1_000
 MAX_WAIT_S: Final = 300.0

@@ -12,12 +12,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mock_server.contract.errors import INVALID_API_KEY, Refusal
-from mock_server.http.answers import JSON_TYPE, NO_TIMING, error_body, error_headers
+from mock_server.edge.answers import JSON_TYPE, NO_TIMING, error_body, error_headers
+from mock_server.edge.request import WRONG_TYPE, Head
+from mock_server.http.body import read_body
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, MistakeError, Nothing, mistake, read_json, read_query
 from mock_server.http.control.document import control_openapi
 from mock_server.http.control.table import ENDPOINTS, PREFIX, Endpoint, Said
-from mock_server.http.request import WRONG_TYPE, Head, read_body, read_test_id
 
 TOKEN_HEADER: Final = "x-mock-admin-token"  # noqa: S105 - the name of a header
 _UNTRUSTED: Final = Refusal(
@@ -78,9 +79,8 @@ class Control:
 async def _read(endpoint: Endpoint, request: Request) -> Asked:
     """What is asked. Raises :class:`MistakeError`."""
     head = Head(request.scope["headers"])
-    test = read_test_id(head.test)
-    if isinstance(test, Refusal):
-        raise MistakeError(test)
+    if head.wrong_test is not None:
+        raise MistakeError(head.wrong_test)
     query = read_query(request.scope["query_string"], endpoint.query)
     content = await read_body(request.receive)
     if isinstance(content, Refusal):
@@ -102,7 +102,7 @@ async def _read(endpoint: Endpoint, request: Request) -> Asked:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    return Asked(test or None, request.path_params, query, body, gone)
+    return Asked(head.test or None, request.path_params, query, body, gone)
 
 
 def refused(context: Context, refusal: Refusal) -> Response:
@@ -110,7 +110,7 @@ def refused(context: Context, refusal: Refusal) -> Response:
     response = Response(error_body(refusal), refusal.kind.status)
     response.raw_headers += [
         JSON_TYPE,
-        (b"x-request-id", next(context.ids).encode()),
+        (b"x-request-id", context.exchanges.next_id().encode()),
         NO_TIMING.header(),
         *error_headers(refusal, 1.0),
     ]

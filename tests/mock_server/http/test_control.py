@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from mock_server.contract.accounts import TEST_KEYS
-from mock_server.http.observe import RING_SIZE
+from mock_server.edge.journal import RING_SIZE
 from tests.mock_server.conftest import StartMock
 from tests.mock_server.wire import PATH, UNLIMITED, Mock, assert_refused, chat, raw_call
 

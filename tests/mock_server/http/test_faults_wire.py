@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from mock_server.core.faults import STAGES, TABLE, parse_fault
-from mock_server.http import sse
+from mock_server.edge import sse
 from tests.mock_server.conftest import launch, retire
 from tests.mock_server.http.conftest import SCALE
 from tests.mock_server.tape import Planned, Tape, tape_of

@@ -2,58 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mock_server.clock import SimClock
 from mock_server.contract.errors import Refusal
 from mock_server.contract.messages import ENCODER, ChatResponse
 from mock_server.core.account import Account
+from mock_server.core.engine import Engine
 from mock_server.core.faults import Fault
 from mock_server.core.idempotency import Kept
 from mock_server.core.rules import Facts
 from mock_server.core.scope import Scope
 from mock_server.core.session import NO_ANSWER, Answer, Session, Step
-from mock_server.http.answers import (
+from mock_server.edge.answers import (
     EVENTS_TYPE,
     JSON_TYPE,
     NO_CACHE,
     NO_TIMING,
     Headers,
-    Reply,
     Timing,
+    WholeAnswer,
     error_body,
     error_headers,
     forced_refusal,
     quota_headers,
     status_of,
 )
-from mock_server.http.context import Context
-from mock_server.http.observe import Entry
+from mock_server.edge.journal import Entry, Journal
 
 _NO_STEPS: Final[tuple[Step, ...]] = ()
+
+
+class Exchanges:
+    """What all exchanges of one mock share: the engine, the journal, and the ids of requests. Mutable: these three.
+
+    ``scale`` is wall seconds per simulated second; ``unix_now`` reads the calendar clock in seconds, for headers that
+    announce calendar times.
+    """
+
+    __slots__ = ("_ids", "engine", "journal", "scale", "unix_now")
+
+    def __init__(self, engine: Engine, scale: float, unix_now: Callable[[], float]) -> None:
+        self.engine = engine
+        self.journal = Journal()
+        self.scale = scale
+        self.unix_now = unix_now
+        self._ids = request_ids(engine.seed)
+
+    def next_id(self) -> str:
+        """An id for one more request."""
+        return next(self._ids)
+
+    def open(self, arrived: float, test: str) -> Exchange:
+        """An exchange for a request that arrived at a simulated moment on the clock that ``test`` goes by."""
+        return Exchange(self, arrived, next(self._ids), test)
 
 
 class Exchange(Struct, eq=False):
     """Mutable: filled in as the request is understood and answered.
 
-    ``arrived`` is in simulated seconds on ``clock``. ``fault`` is what strikes the answer; ``ask_again`` holds what
-    rules about the route need to be asked once it is known who answers. ``ending`` tells, once the exchange is closed,
-    whether the whole answer was handed to a client that was still there. ``keep`` takes the answer
-    for an idempotency key.
+    ``fault`` is what strikes the answer; ``ask_again`` holds what rules about the route need to be asked once it is
+    known who answers. ``ending`` tells, once the exchange is closed, whether the whole answer was handed to a client
+    that was still there. ``keep`` takes the answer for an idempotency key.
     """
 
-    context: Context
-    clock: SimClock
+    shared: Exchanges
     arrived: float
     request_id: str
+    test: str
     state: Scope | None = None
     account: Account | None = None
     session: Session | None = None
-    test: str = ""
     stream: bool = False
     applied: str = ""
     forced: str = ""
@@ -66,31 +88,25 @@ class Exchange(Struct, eq=False):
     _timing: Timing = NO_TIMING
     _answer: Answer = NO_ANSWER
 
-    def go_by(self, clock: SimClock) -> None:
-        """Go by another clock than everybody's."""
-        if clock is not self.clock:
-            self.clock = clock
-            self.arrived = clock.now()
-
-    def due(self, decision: Session | Refusal, now: float) -> Reply | None:
-        """The whole answer if it is due by ``now``; None while there is something to wait for, or to stream.
+    def due(self, decision: Session | Refusal, until: float, now: float) -> WholeAnswer | None:
+        """The whole answer if it is due by ``until``; None while there is something to wait for, or to stream.
 
         Attempts that have failed by then are settled at the moments they were planned to fail.
         """
         if isinstance(decision, Refusal):
-            return self.refusal(decision)
-        while (attempt := decision.attempt).ends_at <= now or attempt.failure is None:
+            return self.refusal(decision, now)
+        while (attempt := decision.attempt).ends_at <= until or attempt.failure is None:
             ends_at = attempt.ends_at
             if attempt.failure is None:
-                if self.ask_again is not None and (refusal := self._ask_again(decision, now)):
-                    return self.refusal(refusal)
-                if self.stream or self.fault is not None or ends_at > now:
+                if self.ask_again is not None and (refusal := self._ask_again(decision, until)):
+                    return self.refusal(refusal, now)
+                if self.stream or self.fault is not None or ends_at > until:
                     return None
             step = decision.settle(ends_at)
             if isinstance(step, Answer):
-                return self.answer(step, ends_at)
+                return self.answer(step, ends_at, now)
             if isinstance(step, Refusal):
-                return self.refusal(step)
+                return self.refusal(step, now)
         return None
 
     def _ask_again(self, session: Session, now: float) -> Refusal | None:
@@ -100,7 +116,7 @@ class Exchange(Struct, eq=False):
         assert self.state is not None
         candidate = session.attempt.candidate
         routed = replace(facts, provider=candidate.provider, model=candidate.model)
-        strike = self.context.engine.strike(self.state, routed, routed=True)
+        strike = self.shared.engine.strike(self.state, routed, routed=True)
         if strike is None:
             return None
         self.fault = strike.fault
@@ -112,35 +128,37 @@ class Exchange(Struct, eq=False):
     def force(self, status: int) -> Refusal:
         """The error of a forced ``status``."""
         self.forced = f"code={status}"
-        return forced_refusal(status, self.clock.scale)
+        return forced_refusal(status, self.shared.scale)
 
-    def refusal(self, refusal: Refusal) -> Reply:
+    def refusal(self, refusal: Refusal, now: float) -> WholeAnswer:
         """The error envelope."""
-        context, session = self.context, self.session
+        shared, session = self.shared, self.session
         planned = 0.0 if session is None or not session.steps else session.steps[-1].ended - session.started
-        headers = self._headers(JSON_TYPE, planned, planned, planned)
-        headers += error_headers(refusal, self.clock.scale)
+        headers = self._headers(JSON_TYPE, planned, planned, planned, now)
+        headers += error_headers(refusal, self.shared.scale)
         if self.applied:
             headers.append((b"preference-applied", self.applied.encode("latin-1")))
         self.code = refusal.kind.code
-        self._status = status_of(refusal, context.engine.world.gateway.model_unavailable_status)
-        return Reply(self._status, headers, error_body(refusal))
+        self._status = status_of(refusal, shared.engine.world.gateway.model_unavailable_status)
+        return WholeAnswer(self._status, headers, error_body(refusal))
 
-    def answer(self, answer: Answer, ends_at: float) -> Reply:
+    def answer(self, answer: Answer, ends_at: float, now: float) -> WholeAnswer:
         """A whole JSON answer whose last byte was planned for the simulated moment ``ends_at``."""
-        headers = self._answer_headers(JSON_TYPE, answer, ends_at, ends_at)
+        headers = self._answer_headers(JSON_TYPE, answer, ends_at, ends_at, now)
         body = ENCODER.encode(
             ChatResponse(True, answer.model, answer.text, answer.usage, answer.provider, self.request_id)
         )
-        return Reply(200, headers, body)
+        return WholeAnswer(200, headers, body)
 
-    def stream_head(self, answer: Answer, first_at: float, ends_at: float) -> Headers:
+    def stream_head(self, answer: Answer, first_at: float, ends_at: float, now: float) -> Headers:
         """The header lines of a stream of 200."""
-        headers = self._answer_headers(EVENTS_TYPE, answer, first_at, ends_at)
+        headers = self._answer_headers(EVENTS_TYPE, answer, first_at, ends_at, now)
         headers.append(NO_CACHE)
         return headers
 
-    def _answer_headers(self, kind: tuple[bytes, bytes], answer: Answer, first_at: float, ends_at: float) -> Headers:
+    def _answer_headers(
+        self, kind: tuple[bytes, bytes], answer: Answer, first_at: float, ends_at: float, now: float
+    ) -> Headers:
         session = self.session
         assert session is not None  # who answers has a session
         self._answer = answer
@@ -149,12 +167,11 @@ class Exchange(Struct, eq=False):
         if self.fault is not None:  # announce what is planned, what the fault adds included
             first_at += self.fault.adds_before_first_s
             ends_at += self.fault.adds_s
-        return self._headers(kind, ends_at - started, first_at - started, session.attempt.started - started)
+        return self._headers(kind, ends_at - started, first_at - started, session.attempt.started - started, now)
 
-    def _headers(self, kind: tuple[bytes, bytes], planned: float, first: float, wasted: float) -> Headers:
-        context, session = self.context, self.session
-        clock = self.clock
-        now, scale = clock.now(), clock.scale
+    def _headers(self, kind: tuple[bytes, bytes], planned: float, first: float, wasted: float, now: float) -> Headers:
+        shared, session = self.shared, self.session
+        scale = shared.scale
         tried = 0 if session is None else len(session.steps) + (not session.over)
         overhead, to_ms = now - self.arrived - first, scale * 1e3
         if overhead < 0:
@@ -162,7 +179,7 @@ class Exchange(Struct, eq=False):
         self._timing = timing = Timing(planned * to_ms, first * to_ms, overhead * to_ms, tried, wasted * to_ms)
         headers: Headers = [kind, (b"x-request-id", self.request_id.encode()), timing.header()]
         if self.account is not None and (quota := self.account.quota(now)) is not None:
-            headers += quota_headers(quota, scale, context.unix_now())
+            headers += quota_headers(quota, scale, shared.unix_now())
         return headers
 
     def _kept(self) -> Kept | None:
@@ -181,11 +198,10 @@ class Exchange(Struct, eq=False):
             answer.finish_reason,
         )
 
-    def close(self) -> None:
+    def close(self, now: float) -> None:
         """Leave an entry in the journal; a session still open is given up on behalf of a client that left."""
         session, answer, timing, account = self.session, self._answer, self._timing, self.account
-        usage, clock = answer.usage, self.clock
-        now = clock.now()
+        usage, shared = answer.usage, self.shared
         charged, steps, route = 0, _NO_STEPS, None
         if session is not None:
             if not session.over:
@@ -197,7 +213,7 @@ class Exchange(Struct, eq=False):
             state.used += charged
             if state.retired:  # a reset came between: nobody is to hear of this call
                 return
-        self.context.journal.record(
+        shared.journal.record(
             Entry(
                 self.request_id,
                 self.arrived,
@@ -214,7 +230,7 @@ class Exchange(Struct, eq=False):
                 timing.planned_ms,
                 timing.first_ms,
                 timing.overhead_ms,
-                (now - self.arrived) * clock.scale * 1e3,
+                (now - self.arrived) * shared.scale * 1e3,
                 self.ending,
                 self.forced if self.fault is None else self.fault.text(),
                 steps,
@@ -222,3 +238,15 @@ class Exchange(Struct, eq=False):
             "" if account is None else account.key,
             route,
         )
+
+
+def request_ids(seed: int) -> Iterator[str]:
+    """``req_`` and seven hex digits, unique over 2^28 requests: a bijection of a counter, scattered by ``seed``."""
+    offset = (seed * 0x9E3779B1 + 0x5BD1E995) & 0xFFFFFFF
+    number = 0
+    while True:
+        number = (number + 1) & 0xFFFFFFF
+        # Odd multipliers and xor with a right shift are both invertible modulo 2^28.
+        mixed = ((number ^ offset) * 0x2C1B3C6D) & 0xFFFFFFF
+        mixed = ((mixed ^ (mixed >> 14)) * 0x297A2D39) & 0xFFFFFFF
+        yield f"req_{mixed ^ (mixed >> 14):07x}"

@@ -1,4 +1,4 @@
-"""Reads what a request says of itself: credentials, type, size, directives to the mock, and its body."""
+"""Reads what a request's head says: credentials, type, test id, and directives to the mock."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
-from starlette.types import Receive
 
 from mock_server.contract.errors import (
     FORCED,
     INVALID_MOCK_DIRECTIVE,
-    PAYLOAD_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     Refusal,
 )
-from mock_server.contract.messages import MAX_BODY_BYTES
 from mock_server.core.faults import Fault, FaultError, check_fits, parse_fault
 
-DRAIN_BYTES: Final = 16 * 1024 * 1024
 MAX_TEST_ID: Final = 128
 # RFC 7240: commas outside quotes part preferences, semicolons part a preference from its parameters.
 _PREFERENCE: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')
@@ -29,25 +25,37 @@ _FORCIBLE: Final = {str(status): status for status in sorted(FORCED)}
 _TEST_ID: Final = re.compile(rb"[!-~]{0,%d}" % MAX_TEST_ID)
 _MEDIA_TYPE: Final = re.compile(rb"\s*application/json\s*(;.*)?$", re.IGNORECASE | re.DOTALL)
 
-TOO_LARGE: Final = Refusal(PAYLOAD_TOO_LARGE, PAYLOAD_TOO_LARGE.message)
 WRONG_TYPE: Final = Refusal(UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE.message)
 
 
 class Head:
-    """The request headers the gateway reads."""
+    """The request headers the gateway reads.
 
-    __slots__ = ("authorization", "content_type", "faults", "idempotency", "prefer", "test")
+    ``test`` is the test id, empty where there is none; ``wrong_test`` refuses one that cannot be.
+    """
+
+    __slots__ = ("authorization", "content_type", "faults", "idempotency", "prefer", "test", "wrong_test")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         named = dict(headers)  # where a header is repeated, the last one counts, but for Prefer, which is a list
         self.authorization = named.get(b"authorization", b"")
         self.content_type = named.get(b"content-type", b"")
-        self.test = named.get(b"x-mock-test", b"")
+        self.test = ""
+        self.wrong_test: Refusal | None = None
+        if named_test := named.get(b"x-mock-test"):
+            self._read_test(named_test)
         self.faults = [] if b"x-mock-fault" not in named else [v for n, v in headers if n == b"x-mock-fault"]
         self.idempotency = named.get(b"idempotency-key", b"")
         self.prefer = named.get(b"prefer", b"")
         if self.prefer:
             self.prefer = b",".join(value for name, value in headers if name == b"prefer")
+
+    def _read_test(self, value: bytes) -> None:
+        test = read_test_id(value)
+        if isinstance(test, Refusal):
+            self.wrong_test = test
+        else:
+            self.test = test
 
     def api_key(self) -> str:
         """The bearer token; empty when there is none or it is malformed."""
@@ -125,22 +133,3 @@ def read_test_id(value: bytes) -> str | Refusal:
 def bad_directive(reason: str) -> Refusal:
     """A directive that cannot be understood or is impossible."""
     return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: {reason}")
-
-
-async def read_body(receive: Receive) -> bytes | Refusal | None:
-    """The whole body; a refusal when it is too large; None when the client left.
-
-    Of a body that is too large a good part is read on without keeping it, so that ordinary clients, which write all
-    before they read, can read the answer.
-    """
-    body, size = bytearray(), 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        piece: bytes = message.get("body", b"")
-        size += len(piece)
-        if size <= MAX_BODY_BYTES:
-            body += piece
-        if not message.get("more_body") or size > DRAIN_BYTES:
-            return bytes(body) if size <= MAX_BODY_BYTES else TOO_LARGE

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from mock_server.core.faults import DEFAULT_DRIBBLE_S, Kind
-from mock_server.http.answers import Headers, Reply, length_line
+from mock_server.edge.answers import Headers, WholeAnswer, length_line
 
 DRIBBLES: Final = 20
 _HTML: Final = b"<!doctype html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1>\n"
@@ -22,14 +22,14 @@ class Spoiled(Struct, frozen=True):
     complete: bool = True
 
 
-def spoil(kind: Kind, reply: Reply) -> Spoiled:
+def spoil(kind: Kind, whole: WholeAnswer) -> Spoiled:
     """Spoil a good answer. Raises KeyError for a kind that is not about whole answers."""
-    half = reply.body[: len(reply.body) // 2]
+    half = whole.body[: len(whole.body) // 2]
     bodies = {"empty": b"", "truncated_json": half, "malformed_json": half, "wrong_type": _HTML}
     body = bodies[kind]
     if kind == "truncated_json":
-        return Spoiled([*reply.headers, length_line(reply.body)], body, complete=False)
-    headers = list(reply.headers)
+        return Spoiled([*whole.headers, length_line(whole.body)], body, complete=False)
+    headers = list(whole.headers)
     if kind == "wrong_type":
         headers = [_HTML_TYPE if name == b"content-type" else (name, value) for name, value in headers]
     return Spoiled([*headers, length_line(body)], body)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mock_server.contract.messages import Usage
 from mock_server.core.faults import FRAMINGS, Framing
-from mock_server.http import sse
-from mock_server.http.framing import COALESCED, Framer
+from mock_server.edge import sse
+from mock_server.edge.framing import COALESCED, Framer
 from tests.mock_server.wire import data_of
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from(

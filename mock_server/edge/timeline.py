@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mock_server.core.faults import Fault
 from mock_server.core.provider import Attempt, Planner
-from mock_server.http import sse
+from mock_server.edge import sse
 
 
 class Timeline:

@@ -25,8 +25,8 @@ _FORCED_RETRY_AFTER_S: Final = 1.0
 NO_CACHE: Final = (b"cache-control", b"no-cache")
 
 
-class Reply(NamedTuple):
-    """A whole answer, but for its length, which whoever sends it announces."""
+class WholeAnswer(NamedTuple):
+    """An answer that is sent in one piece; whoever sends it announces its length too."""
 
     status: int
     headers: Headers

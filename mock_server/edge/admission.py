@@ -1,0 +1,122 @@
+"""From a request's head and body to an admitted session, or a refusal: all checks, in the contract's order."""
+
+from __future__ import annotations
+
+from functools import partial
+from hashlib import blake2b
+from typing import Final
+
+from mock_server.contract.endpoints import LLM_AUTO
+from mock_server.contract.errors import IDEMPOTENCY_CONFLICT, INVALID_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
+from mock_server.contract.messages import ChatRequest
+from mock_server.contract.reading import read_request
+from mock_server.core.account import Account
+from mock_server.core.idempotency import Conflict
+from mock_server.core.session import Session
+from mock_server.edge.exchange import Exchange
+from mock_server.edge.request import WRONG_TYPE, Head, read_directives
+
+MAX_IDEMPOTENCY_KEY: Final = 255
+
+
+def not_found() -> Refusal:
+    """What is asked of a path that there is not."""
+    return Refusal(NOT_FOUND, NOT_FOUND.message)
+
+
+def not_allowed(allowed: str) -> Refusal:
+    """What is asked by a method that the path does not have; it has those ``allowed``."""
+    return Refusal(METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED.message, allow=allowed)
+
+
+def decide(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session | Refusal:
+    """Decide a call of the API's endpoint by the documented method that has arrived whole."""
+    refusal = enter(exchange, head, LLM_AUTO.method)
+    return admit(exchange, head, query, body) if refusal is None else refusal
+
+
+def enter(exchange: Exchange, head: Head, method: str) -> Refusal | None:
+    """The checks that need no body."""
+    if method != LLM_AUTO.method:
+        return not_allowed(LLM_AUTO.method)
+    engine, now = exchange.shared.engine, exchange.arrived
+    exchange.state = state = engine.scope(exchange.test, now)
+    account = engine.authenticate(state, head.api_key(), now)
+    if isinstance(account, Refusal):
+        return account
+    exchange.account = account
+    return None
+
+
+def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session | Refusal:
+    """The checks that need the body, and admission, of an exchange that was entered."""
+    engine, state, account = exchange.shared.engine, exchange.state, exchange.account
+    assert state is not None
+    assert account is not None
+    if not head.is_json():
+        return WRONG_TYPE
+    request = read_request(body, strict=engine.world.gateway.strict)
+    if isinstance(request, Refusal):
+        return request
+    exchange.stream = request.stream
+    if head.wrong_test is not None:
+        return head.wrong_test
+    if head.prefer or head.faults or query or engine.has_rules(state):
+        refusal = _direct(exchange, head, query, request)
+        if refusal is not None:
+            return refusal
+    if head.idempotency and engine.world.gateway.idempotency:
+        known = _recall(exchange, account, head.idempotency, body)
+        if known is not None:
+            return known
+    session = engine.start(state, account, request, exchange.arrived)
+    if isinstance(session, Session):
+        exchange.session = session
+        exchange.fault = exchange.fault or session.fault
+    return session
+
+
+def _direct(exchange: Exchange, head: Head, query: bytes, request: ChatRequest) -> Refusal | None:
+    """What is to strike the call, by precedence: its own directive, a queued rule, a rule of the world."""
+    engine, state, account = exchange.shared.engine, exchange.state, exchange.account
+    assert state is not None
+    assert account is not None
+    directives = read_directives(head, query, stream=request.stream)
+    if isinstance(directives, Refusal):
+        return directives
+    if directives.force is not None:
+        exchange.applied = directives.applied
+        return exchange.force(directives.force)
+    if directives.fault is not None:
+        exchange.fault = directives.fault
+        return None
+    facts = engine.facts(state, account.key, exchange.test, request)
+    strike = engine.strike(state, facts, routed=False)
+    if strike is None:
+        exchange.ask_again = facts
+    elif strike.code is not None:
+        return exchange.force(strike.code)
+    else:
+        exchange.fault = strike.fault
+    return None
+
+
+def _recall(exchange: Exchange, account: Account, key: bytes, body: bytes) -> Session | Refusal | None:
+    """What the idempotency key calls for: the answer it got before, a refusal, or None for a new call."""
+    state = exchange.state
+    assert state is not None
+    if len(key) > MAX_IDEMPOTENCY_KEY:
+        why = f"Idempotency-Key must have at most {MAX_IDEMPOTENCY_KEY} characters"
+        return Refusal(INVALID_REQUEST, f"{INVALID_REQUEST.message}: {why}")
+    name = (account.key, key.decode("latin-1"))
+    digest = blake2b(body, digest_size=16).digest()
+    known = state.idempotency.begin(name, digest, exchange.arrived)
+    if isinstance(known, Conflict):
+        kind = IDEMPOTENCY_CONFLICT
+        return Refusal(kind, f"{kind.message}: {known.reason}")
+    if known is None:
+        exchange.keep = partial(state.idempotency.finish, name)
+        return None
+    exchange.request_id = known.answer.request_id
+    session = exchange.session = exchange.shared.engine.replay(state, account, known.answer, exchange.arrived)
+    return session

@@ -1,0 +1,230 @@
+"""The script of one exchange: what is sent and waited for until its end, and where a fault strikes.
+
+A script is a generator of :mod:`moves <mock_server.edge.moves>`. It is told the time with the answer to each move, and
+knows no other clock; a client that has left ends it early, and closing the exchange then abandons the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import inf
+
+from mock_server.contract.errors import Refusal
+from mock_server.core.faults import Fault, Stage
+from mock_server.core.session import Answer, Session
+from mock_server.edge import sse
+from mock_server.edge.answers import WholeAnswer, length_line
+from mock_server.edge.exchange import Exchange
+from mock_server.edge.framing import Framer
+from mock_server.edge.moves import End, Fin, Flush, Move, Moves, Part, Reset, Start, Until
+from mock_server.edge.spoiled import dribbled, spoil
+from mock_server.edge.timeline import Timeline
+
+NO_FAULT = Fault()
+
+
+class Script:
+    """Plays one exchange to its end: failover until an attempt is good, then its answer, whole or streamed.
+
+    Mutable: the time, and by how much a delay has put off all that follows, in simulated seconds.
+    """
+
+    __slots__ = ("_exchange", "_fault", "_now", "_put_off")
+
+    def __init__(self, exchange: Exchange, now: float) -> None:
+        self._exchange = exchange
+        self._fault = exchange.fault or NO_FAULT
+        self._now = now
+        self._put_off = 0.0
+
+    def moves(self, decision: Session | Refusal) -> Moves:
+        """All moves; what each sub-script returns is whether there is more to come."""
+        exchange = self._exchange
+        early = isinstance(decision, Session)  # whether a fault before the headers may still strike
+        while True:
+            self._fault = exchange.fault or NO_FAULT
+            if early and self._fault.stage == "before_headers" and self._fault.kind is not None:
+                early = False
+                assert isinstance(decision, Session)
+                if not (yield from self._passes("before_headers", decision)):
+                    return False
+            whole = exchange.due(decision, self._now - self._put_off, self._now)
+            if whole is not None:
+                return (yield from self._finish(whole))
+            assert isinstance(decision, Session)  # a refusal is always due
+            if self._fault is not (exchange.fault or NO_FAULT):
+                continue  # a rule about the route has struck just now
+            if decision.attempt.failure is None:
+                return (yield from (self._stream(decision) if exchange.stream else self._plain(decision)))
+            if not (yield from self._wait(decision.attempt.ends_at)):
+                return False
+
+    def _do(self, move: Move) -> Moves:
+        """One move, after which the time is another; whether the client is still there."""
+        now = yield move
+        if now is None:
+            return False
+        self._now = now
+        return True
+
+    def _wait(self, at: float) -> Moves:
+        """Wait until the planned moment ``at`` and what it was put off by."""
+        return (yield from self._do(Until(at + self._put_off)))
+
+    def _finish(self, last: WholeAnswer | End) -> Moves:
+        """Send what completes the answer."""
+        there = yield from self._do(last)
+        self._exchange.ending = "complete" if there else "abandoned"
+        return False
+
+    def _write(self, writes: Iterable[bytes]) -> Moves:
+        """Send parts of a body, each in a write of its own."""
+        for number, write in enumerate(writes):
+            if number:
+                yield from self._do(Flush())
+            yield from self._do(Part(write))
+        return True
+
+    def _stream(self, session: Session) -> Moves:
+        exchange, attempt, answer = self._exchange, session.attempt, session.answer()
+        if not (yield from self._wait(attempt.first_at)):
+            return False
+        framer = Framer(self._fault.framing)
+        timeline = Timeline(exchange.shared.engine.planner, attempt, self._fault)
+        yield from self._do(Start(200, exchange.stream_head(answer, attempt.first_at, attempt.ends_at, self._now)))
+        events = [sse.opening(exchange.request_id, answer.model, answer.provider)]
+        if self._fault.stage == "before_first_token" and self._fault.kind is not None:
+            yield from self._write([*framer.writes(events), *framer.flush()])
+            if not (yield from self._passes("before_first_token", session)):
+                return False
+            events = []
+        yield from self._write(framer.writes([*events, *timeline.due(attempt.first_at)]))
+        if not (yield from self._pieces(session, timeline, framer)):
+            session.abandon(self._now, timeline.sent_tokens)
+            return False
+        return (yield from self._close(session, framer, answer))
+
+    def _pieces(self, session: Session, timeline: Timeline, framer: Framer) -> Moves:
+        """Send the pieces that are still to come; False when the stream is over before its closing events."""
+        while True:
+            if timeline.at_fault:
+                yield from self._write(framer.flush())
+                if not (yield from self._passes("mid_stream", session)):
+                    return False
+                timeline.at_fault = False
+            if timeline.finished:
+                return True
+            if not (yield from self._next_piece(timeline)):
+                return False
+            yield from self._write(framer.writes(timeline.due(self._now - self._put_off)))
+
+    def _next_piece(self, timeline: Timeline) -> Moves:
+        """Wait for the next piece, with a keep-alive comment in long silences; False when the client has left."""
+        silence = self._exchange.shared.engine.world.gateway.keep_alive_s
+        last = self._now
+        while timeline.next_at + self._put_off - last > silence:
+            last += silence
+            if not (yield from self._do(Until(last))):
+                return False
+            yield from self._do(Part(sse.KEEP_ALIVE))
+        return (yield from self._wait(timeline.next_at))
+
+    def _close(self, session: Session, framer: Framer, answer: Answer) -> Moves:
+        """The closing events of a stream."""
+        ends_at = session.attempt.ends_at
+        if not (yield from self._wait(ends_at)):
+            session.abandon(self._now, answer.usage.completion_tokens)
+            return False
+        if self._fault.stage == "before_usage":
+            yield from self._write(framer.flush())
+            if not (yield from self._passes("before_usage", session)):
+                session.abandon(self._now, answer.usage.completion_tokens)
+                return False
+        session.settle(ends_at)
+        closing = [sse.usage(answer.finish_reason, answer.usage), sse.DONE_EVENT]
+        if self._fault.stage == "before_done":
+            yield from self._write([*framer.writes(closing[:1]), *framer.flush()])
+            if not (yield from self._passes("before_done", session)):
+                return False
+            closing = closing[1:]
+        *writes, last = [*framer.writes(closing), *framer.flush()]
+        yield from self._write(writes)
+        if writes:
+            yield from self._do(Flush())
+        return (yield from self._finish(End(last)))
+
+    def _passes(self, stage: Stage, session: Session) -> Moves:
+        """Strike if the fault is about this stage; False when that was the end of the answer."""
+        fault = self._fault
+        if fault.stage != stage or fault.kind is None or fault.spoils_whole:
+            return True
+        if fault.kind == "delay":
+            assert fault.for_s is not None
+            self._put_off = fault.for_s
+            return (yield from self._do(Until(self._now + fault.for_s)))
+        if not session.over:
+            session.fail(self._now)
+        self._exchange.ending = "fault"
+        for move in self._break(fault):
+            yield from self._do(move)
+        return False
+
+    def _break(self, fault: Fault) -> Iterator[Move]:
+        """End the answer in the fault's way."""
+        match fault.kind:
+            case "reset":
+                yield Reset()
+            case "fin":
+                yield Fin()
+            case "stall":
+                yield Until(inf if fault.for_s is None else self._now + fault.for_s)
+                yield Fin()
+            case "error_event":
+                yield End(sse.error(self._exchange.request_id))
+            case "garbage_event":
+                yield End(sse.GARBAGE)
+            case _:
+                yield End(b"")
+
+    def _plain(self, session: Session) -> Moves:
+        """A whole answer, when it is due; a fault may spoil it."""
+        exchange, attempt = self._exchange, session.attempt
+        if not (yield from self._wait(attempt.ends_at)):
+            return False
+        fault = self._fault
+        whole = exchange.answer(session.answer(), attempt.ends_at, self._now)
+        if fault.kind == "dribble":
+            return (yield from self._dribble(session, whole))
+        if fault.spoils_whole:
+            return (yield from self._send_spoiled(session, whole))
+        if fault.stage == "before_first_token":
+            yield from self._do(Start(whole.status, [*whole.headers, length_line(whole.body)]))
+            if not (yield from self._passes("before_first_token", session)):
+                return False
+            session.settle(attempt.ends_at)
+            return (yield from self._finish(End(whole.body)))
+        session.settle(attempt.ends_at)
+        return (yield from self._finish(whole))
+
+    def _dribble(self, session: Session, whole: WholeAnswer) -> Moves:
+        yield from self._do(Start(whole.status, [*whole.headers, length_line(whole.body)]))
+        begun = self._now
+        for after_s, piece in dribbled(whole.body, self._fault.for_s):
+            if not (yield from self._do(Until(begun + after_s))):
+                return False
+            yield from self._do(Part(piece))
+        session.settle(session.attempt.ends_at)
+        return (yield from self._finish(End(b"")))
+
+    def _send_spoiled(self, session: Session, whole: WholeAnswer) -> Moves:
+        session.fail(self._now)
+        self._exchange.ending = "fault"
+        assert self._fault.kind is not None
+        spoiled = spoil(self._fault.kind, whole)
+        yield from self._do(Start(200, spoiled.headers))
+        if spoiled.complete:
+            yield from self._do(End(spoiled.body))
+        else:
+            yield from self._do(Part(spoiled.body))
+            yield from self._do(Fin())
+        return False

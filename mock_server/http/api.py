@@ -1,0 +1,117 @@
+"""The API's one endpoint as plain ASGI, without Starlette's request and response objects, which halve the throughput.
+
+A request that has arrived whole is decided at once, and answered at once if its answer is due; what must wait or
+stream is played.
+"""
+
+from __future__ import annotations
+
+from asyncio import ensure_future
+from time import monotonic
+from typing import Final, NamedTuple
+
+from starlette.types import Receive, Scope, Send
+
+from mock_server.clock import SimClock
+from mock_server.contract.errors import Refusal
+from mock_server.core.session import Session
+from mock_server.edge.admission import admit, decide, enter
+from mock_server.edge.answers import Headers, WholeAnswer
+from mock_server.edge.exchange import Exchange
+from mock_server.edge.request import Head
+from mock_server.http.body import read_body
+from mock_server.http.context import Context
+from mock_server.http.player import Player
+from mock_server.http.wire import Wire
+
+WIRE: Final = "mock.wire"
+"""Where the scope of a request holds its :class:`Wire`, under the mock's own server."""
+BEGUN: Final = "mock.begun"
+"""Where it holds what was decided on arrival, as :class:`Begun`."""
+
+
+class Begun(NamedTuple):
+    """An exchange that was decided on arrival, and is still to be played; or the error that came of deciding."""
+
+    exchange: Exchange
+    clock: SimClock
+    decision: Session | Refusal | Exception
+
+
+class Api:
+    """The endpoint, as an ASGI application that can also answer at once."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def at_once(self, arrived: float, headers: Headers, body: bytes) -> WholeAnswer | Begun:
+        """Decide a POST that arrived whole at the monotonic moment ``arrived``: its answer, or what is to be played."""
+        head = Head(headers)
+        exchange, clock = self._open(arrived, head)
+        try:
+            decision = decide(exchange, head, b"", body)
+            whole = None
+            if exchange.fault is None:
+                now = clock.now()
+                whole = exchange.due(decision, exchange.arrived, now)
+        except Exception as error:  # raised again where the server expects it
+            return Begun(exchange, clock, error)
+        if whole is None:
+            return Begun(exchange, clock, decision)
+        exchange.ending = "complete"
+        exchange.close(now)
+        return whole
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        wire: Wire = scope.get(WIRE) or Wire(monotonic())
+        begun: Begun | None = scope.get(BEGUN)
+        journal = self._context.journal
+        journal.in_flight += 1
+        try:
+            if begun is None:
+                await self._receive(wire, scope, receive, send)
+            else:
+                await self._play(begun, wire, send)
+        finally:
+            journal.in_flight -= 1
+            wire.close()
+
+    async def _receive(self, wire: Wire, scope: Scope, receive: Receive, send: Send) -> None:
+        """Decide when the body has come, and play. Some refusals need no body."""
+        head = Head(scope["headers"])
+        exchange, clock = self._open(wire.arrived, head)
+        try:
+            decision: Session | Refusal | None = enter(exchange, head, scope["method"])
+            if decision is None:
+                body = wire.body() or await read_body(receive)
+                if body is None:  # the client left before
+                    return
+                decision = body if isinstance(body, Refusal) else admit(exchange, head, scope["query_string"], body)
+            if WIRE in scope:
+                await self._player(wire, send, clock).play(exchange, decision)
+                return
+            watcher = ensure_future(wire.watch(receive))
+            try:
+                await self._player(wire, send, clock).play(exchange, decision)
+            finally:
+                watcher.cancel()
+        finally:
+            exchange.close(clock.now())
+
+    async def _play(self, begun: Begun, wire: Wire, send: Send) -> None:
+        exchange, clock, decision = begun
+        try:
+            if isinstance(decision, Exception):
+                raise decision
+            await self._player(wire, send, clock).play(exchange, decision)
+        finally:
+            exchange.close(clock.now())
+
+    def _player(self, wire: Wire, send: Send, clock: SimClock) -> Player:
+        return Player(wire, send, clock, self._context.meter)
+
+    def _open(self, arrived: float, head: Head) -> tuple[Exchange, SimClock]:
+        context = self._context
+        clock = context.clock_of(head.test)
+        return context.exchanges.open(clock.at(arrived), head.test), clock

@@ -1,0 +1,32 @@
+"""Receives the body of a request."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.types import Receive
+
+from mock_server.contract.errors import PAYLOAD_TOO_LARGE, Refusal
+from mock_server.contract.messages import MAX_BODY_BYTES
+
+DRAIN_BYTES: Final = 16 * 1024 * 1024
+TOO_LARGE: Final = Refusal(PAYLOAD_TOO_LARGE, PAYLOAD_TOO_LARGE.message)
+
+
+async def read_body(receive: Receive) -> bytes | Refusal | None:
+    """The whole body; a refusal when it is too large; None when the client left.
+
+    Of a body that is too large a good part is read on without keeping it, so that ordinary clients, which write all
+    before they read, can read the answer.
+    """
+    body, size = bytearray(), 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size <= MAX_BODY_BYTES:
+            body += piece
+        if not message.get("more_body") or size > DRAIN_BYTES:
+            return bytes(body) if size <= MAX_BODY_BYTES else TOO_LARGE
