@@ -31,7 +31,6 @@ from benchmarks.harness import (
     PATH,
     WRONG_USAGE,
     BenchmarkError,
-    Server,
     call_body,
     describe,
     machine,
@@ -39,6 +38,7 @@ from benchmarks.harness import (
     running,
 )
 from mock_server.core.faults import TABLE
+from mock_server.launch import Launched
 
 KEY: Final = "sk-own-sweep-1234"
 BALANCE: Final = 1_000_000_000
@@ -147,13 +147,13 @@ def _request(case: Case, number: int) -> bytes:
     ).encode() + body
 
 
-def _control(server: Server, path: str) -> Any:
+def _control(server: Launched, path: str) -> Any:
     """What the control plane says, over a connection that is closed again."""
     with urllib.request.urlopen(f"{server.url}/__mock__/{path}") as answer:
         return json.load(answer)
 
 
-def _settled(server: Server) -> tuple[int, int]:
+def _settled(server: Launched) -> tuple[int, int]:
     """What is in flight, and how many connections are open, when both are 0 or patience is at its end."""
     until = time.monotonic() + SETTLED_WITHIN_S
     process = psutil.Process(server.pid)
@@ -167,9 +167,9 @@ def _settled(server: Server) -> tuple[int, int]:
 def sweep(repeats: int, concurrent: int) -> dict[str, Any]:
     """Play all cases, and look at what stays behind."""
     with tempfile.TemporaryDirectory() as folder:
-        world, complaints = Path(folder) / "sweep.toml", Path(folder) / "stderr.txt"
+        world = Path(folder) / "sweep.toml"
         world.write_text(WORLD)
-        with complaints.open("w") as stderr, running(mock_command(str(world)), None, stderr) as server:
+        with running(mock_command(str(world)), None) as server:
             before = _control(server, f"accounts/{KEY}")["balance"]
             played = Sweep(server.port, concurrent)
             began = time.monotonic()
@@ -177,7 +177,7 @@ def sweep(repeats: int, concurrent: int) -> dict[str, Any]:
             took = time.monotonic() - began
             in_flight, sockets = _settled(server)
             account = _control(server, f"accounts/{KEY}")
-        said = complaints.read_text()
+        said = server.complaints()
     return {
         "cases": len(list(cases())),
         "calls": played.calls,

@@ -8,21 +8,16 @@ from __future__ import annotations
 import json
 import os
 import platform
-import queue
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import IO, Final
+from typing import Final
+
+from mock_server.launch import Launched, LaunchError, serve_command
 
 KEY: Final = "sk-test-unlimited"
 PATH: Final = "/v1/llm/auto"
-READY_WITHIN_S: Final = 30.0
-STOPPED_WITHIN_S: Final = 10.0
 
 WRONG_USAGE: Final = 2
 INVALID: Final = 3
@@ -43,16 +38,6 @@ class Cores:
         if self.server is None:
             return "not pinned"
         return f"server on core {self.server}, client on core {self.client}"
-
-
-@dataclass(frozen=True)
-class Server:
-    """A started server: where it listens, its process id and the seconds from its start to its ready line."""
-
-    url: str
-    port: int
-    pid: int
-    ready_after_s: float
 
 
 def choose_cores() -> Cores:
@@ -77,43 +62,19 @@ def on_core(core: int | None) -> Iterator[None]:
 
 def mock_command(world: str) -> list[str]:
     """The command line of the mock on a free port."""
-    return [sys.executable, "-m", "mock_server", "serve", "--port", "0", "--world", world]
+    return serve_command("--world", world)
 
 
 @contextmanager
-def running(command: Sequence[str], core: int | None, stderr: IO[str] | None = None) -> Iterator[Server]:
-    """Start a server that prints `… ready on http://127.0.0.1:PORT`, wait for that line, stop it afterwards.
-
-    What it complains of goes to `stderr`, or to this process's own.
-    """
-    started = time.perf_counter()
-    with on_core(core):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
-    assert process.stdout is not None
+def running(command: Sequence[str], core: int | None) -> Iterator[Launched]:
+    """Start a server that prints `… ready on http://127.0.0.1:PORT`, wait for that line, stop it afterwards."""
     try:
-        url = _ready_url(process.stdout)
-        yield Server(url, int(url.rpartition(":")[2]), process.pid, time.perf_counter() - started)
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOPPED_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
-
-
-def _ready_url(stdout: IO[str]) -> str:
-    lines: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=lambda: lines.put(stdout.readline()), daemon=True).start()
-    try:
-        line = lines.get(timeout=READY_WITHIN_S)
-    except queue.Empty:
-        raise BenchmarkError(f"the server did not get ready within {READY_WITHIN_S:.0f} s") from None
-    _, found, url = line.strip().partition(" ready on ")
-    if not found:
-        raise BenchmarkError("the server stopped before it was ready; its own message is above")
-    return url
+        with on_core(core):  # the process stays on it
+            server = Launched(command)
+    except LaunchError as error:
+        raise BenchmarkError(f"the server did not start: {error}") from None
+    with server:
+        yield server
 
 
 def call_body(prompt: str, max_tokens: int) -> bytes:

@@ -1,7 +1,7 @@
 """Whether the mock keeps the latency it planned while 1,000 requests are in flight.
 
 Every connection sends its next request as soon as it has its answer, so the number in flight stays what was asked.
-Lateness is the client's wall time, from sending to the last byte, minus `planned` in the answer's `Server-Timing`:
+Lateness is the client's wall time, from sending to the last byte, minus `planned` in the answer's `Launched-Timing`:
 it holds the mock's own work, its timers, both sockets and the client's own delay.
 Run as `python -m benchmarks.latency`.
 

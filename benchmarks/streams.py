@@ -4,7 +4,7 @@ Streams: every connection reads one stream after the other, each at 20 tokens/s,
 for. A piece's lateness is the client's clock at its arrival, minus the moment at which its request was sent, minus
 the moment that the seed plans for it, which the pure core is asked for afterwards; its end of each stream must be what
 the answer itself announced. Plain: every request waits one second; lateness is wall time minus `planned` in
-`Server-Timing`. Arrivals are spread over the first seconds, which are not counted, so that no burst is measured.
+`Launched-Timing`. Arrivals are spread over the first seconds, which are not counted, so that no burst is measured.
 Run as `python -m benchmarks.streams`.
 
 Exit codes: 0 measured · 1 above a limit · 2 nothing could be measured · 3 an answer was not a 200, or not as planned.
@@ -35,7 +35,6 @@ from benchmarks.harness import (
     WRONG_USAGE,
     BenchmarkError,
     Cores,
-    Server,
     call_body,
     choose_cores,
     describe,
@@ -52,6 +51,7 @@ from mock_server.core.engine import Engine
 from mock_server.core.faults import Fault
 from mock_server.core.session import Session
 from mock_server.edge.timeline import Timeline
+from mock_server.launch import Launched
 
 SPREAD_S: Final = 2.0
 WITHIN_S: Final = 120.0
@@ -233,7 +233,7 @@ def measure_plain(count: int, window_s: float, cores: Cores) -> dict[str, Any]:
     return found | shares(late, usage) | {"rss_before_mb": usage.before / 1e6, "kb_each": kilobytes}
 
 
-def _warm_up(server: Server, cores: Cores) -> None:
+def _warm_up(server: Launched, cores: Cores) -> None:
     """Calls enough to have loaded what the first calls load."""
     with on_core(cores.client):
         Load(server.port, 50, 200, plain_body).run(WITHIN_S)

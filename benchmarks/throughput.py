@@ -30,7 +30,6 @@ from benchmarks.harness import (
     WRONG_USAGE,
     BenchmarkError,
     Cores,
-    Server,
     call_body,
     choose_cores,
     describe,
@@ -39,6 +38,7 @@ from benchmarks.harness import (
     on_core,
     running,
 )
+from mock_server.launch import Launched
 
 CONNECTIONS: Final = 64
 BODY: Final = call_body("Write one sentence about the weather in spring.", max_tokens=24)
@@ -140,7 +140,7 @@ class Result:
         }
 
 
-def wrk(server: Server, seconds: int, core: int | None) -> Round:
+def wrk(server: Launched, seconds: int, core: int | None) -> Round:
     """One run of wrk from its own core."""
     script = str(Path(__file__).with_name("post.lua"))
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script, server.url, "--", PATH, BODY.decode()]
@@ -155,12 +155,12 @@ def wrk(server: Server, seconds: int, core: int | None) -> Round:
     return Round(**counted, cpu_s=_cpu_s(server) - before)
 
 
-def _cpu_s(server: Server) -> float:
+def _cpu_s(server: Launched) -> float:
     times = psutil.Process(server.pid).cpu_times()
     return times.user + times.system
 
 
-def body_bytes(server: Server, core: int | None) -> int:
+def body_bytes(server: Launched, core: int | None) -> int:
     """The mean size of the mock's answers to the benchmark's call."""
     with on_core(core):
         answers = Load(server.port, 4, SAMPLED, lambda _n: BODY).run(within_s=30)

@@ -5,23 +5,20 @@ Run it with `pytest examples`; it needs httpx and the mock (`pip install .`).
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from mock_server.launch import launch
+
 
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[str]:
     """The address of a mock that runs as long as the tests do."""
-    command = [sys.executable, "-m", "mock_server", "serve", "--world", "instant", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        yield server.stdout.readline().split()[-1]  # mock-server ready on http://127.0.0.1:40613
-        server.terminate()
+    with launch("--world", "instant") as mock:
+        yield mock.url
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 from mock_server.clock import SimClock
 from mock_server.config import DEFAULT_WORLD, WorldError, load_world, preset_names, read_source
+from mock_server.launch import STOP_WITH_STDIN
 
 PROGRAM: Final = "mock-server"
 DISTRIBUTION: Final = "apiflowx-harness"
@@ -61,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--cors", action="store_true", help="let web pages of any origin call the mock")
     serve.add_argument("--tls-cert", metavar="FILE", help="serve https with this certificate, PEM; needs --tls-key")
     serve.add_argument("--tls-key", metavar="FILE", help="the certificate's private key, PEM, without a password")
+    serve.add_argument(
+        STOP_WITH_STDIN, action="store_true", help="stop when stdin is closed, so that no mock outlives who started it"
+    )
     openapi = commands.add_parser("openapi", help="print the API's OpenAPI 3.1 document")
     openapi.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE instead")
     worlds = commands.add_parser("worlds", help="list the preset worlds, or print one as TOML")
@@ -125,7 +129,8 @@ def _serve(args: argparse.Namespace) -> int:
         )
         port = listener.getsockname()[1]
         host = f"[{args.host}]" if ":" in args.host else args.host
-        serve(app, listener, f"{'http' if tls is None else 'https'}://{host}:{port}", tls)
+        url = f"{'http' if tls is None else 'https'}://{host}:{port}"
+        serve(app, listener, url, tls, stop_with=sys.stdin.fileno() if args.stop_with_stdin else None)
     return 0
 
 

@@ -57,7 +57,8 @@ def test_without_wrk_the_throughput_benchmark_says_how_to_get_it(tmp_path: Path)
 
 
 def test_a_server_that_stops_before_it_is_ready_is_an_error() -> None:
-    with pytest.raises(BenchmarkError, match="stopped before it was ready"), running(mock_command("no-such"), None):
+    says = "did not start: it ended with exit code 2 before it was ready: mock-server: no world"
+    with pytest.raises(BenchmarkError, match=says), running(mock_command("no-such"), None):
         pass
 
 

@@ -19,7 +19,7 @@ FUNCTION_LINES = 60
 
 # A layer imports from itself and from those before it.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"contract", "exits"}),
+    frozenset({"contract", "exits", "launch"}),
     frozenset({"core"}),
     frozenset({"edge"}),
     frozenset({"clock", "config", "page", "schema", "virtual"}),
@@ -42,6 +42,7 @@ OUTSIDE = frozenset({"sys.argv", "os.environ", "os.getenv", "input", "open"})
 FILE_METHODS = frozenset({"cwd", "home", "read_bytes", "read_text", "write_bytes", "write_text"})
 READERS_OF_THE_OUTSIDE = {
     "mock_server.__main__": "the command line",
+    "mock_server.launch": "passes the environment on to the process it starts",
     "mock_server.config": "reads world files and the presets shipped in the package",
     "mock_server.page.document": "reads the style and the script shipped in the package",
 }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -33,10 +35,13 @@ class Certificate(NamedTuple):
 class MockServer(uvicorn.Server):
     """Announces readiness once it accepts, and measures its load as long as it runs."""
 
-    def __init__(self, config: uvicorn.Config, meter: LoadMeter, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, meter: LoadMeter, ready: Callable[[], None], stop_with: int | None
+    ) -> None:
         super().__init__(config)
         self._meter = meter
         self._ready = ready
+        self._stop_with = stop_with
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept, then say so."""
@@ -46,7 +51,15 @@ class MockServer(uvicorn.Server):
         gc.set_threshold(*_GC_THRESHOLDS)
         if self.started:
             self._meter.start(asyncio.get_running_loop())
+            if self._stop_with is not None:
+                # A thread, as not every loop can watch every kind of file; it may be left where it is.
+                threading.Thread(target=self._stop_at_end_of, args=(self._stop_with,), daemon=True).start()
             self._ready()
+
+    def _stop_at_end_of(self, file: int) -> None:
+        while os.read(file, 4096):
+            pass
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Give calls in flight a moment, then hang up: what uvicorn cancels instead, it reports with a traceback."""
@@ -78,8 +91,18 @@ def check_certificate(files: Certificate) -> None:
     context.load_cert_chain(files.certificate, files.key, password="")
 
 
-def serve(app: MockApp, listener: socket.socket, url: str, tls: Certificate | None = None) -> None:
-    """Serve ``app`` on ``listener`` until SIGINT or SIGTERM; prints the ready line on stdout."""
+def serve(
+    app: MockApp,
+    listener: socket.socket,
+    url: str,
+    tls: Certificate | None = None,
+    *,
+    stop_with: int | None = None,
+) -> None:
+    """Serve ``app`` on ``listener`` until SIGINT or SIGTERM, or the end of the open file ``stop_with``.
+
+    Prints the ready line on stdout.
+    """
 
     def ready() -> None:
         print(f"mock-server ready on {url}", flush=True)
@@ -101,6 +124,6 @@ def serve(app: MockApp, listener: socket.socket, url: str, tls: Certificate | No
         ssl_certfile=None if tls is None else tls.certificate,
         ssl_keyfile=None if tls is None else tls.key,
     )
-    server = MockServer(config, app.meter, ready)
+    server = MockServer(config, app.meter, ready, stop_with)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listener]))

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import select
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 import pytest
 
-from tests.mock_server.wire import TIMEOUT_S, Mock
-
-READY = re.compile(r"mock-server ready on (http://127\.0\.0\.1:\d+)\n")
+from mock_server.launch import launch
+from tests.mock_server.wire import Mock
 
 # Slow and the same every time: 300 ms to the first token, then ten tokens a second, or one every 40 seconds.
 SLOW = """
@@ -61,51 +56,26 @@ class StartMock(Protocol):
     def __call__(self, *options: str) -> Mock: ...
 
 
-def launch(folder: Path, *options: str) -> Mock:
-    """A mock that accepts connections."""
-    stderr = folder / "stderr.txt"
-    with stderr.open("w") as complaints:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mock_server", "serve", "--port", "0", *options],
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            text=True,
-        )
-    assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], TIMEOUT_S)
-    line = process.stdout.readline() if ready else ""
-    match = READY.fullmatch(line)
-    if match is None:
-        process.kill()
-        process.communicate()
-        pytest.fail(f"not the ready line: {line!r}; stderr: {stderr.read_text()}")
-    return Mock(process, match[1], stderr)
-
-
-def retire(mock: Mock) -> None:
-    """Stop a mock that the test has not stopped itself; a clean end says nothing more."""
-    if mock.process.returncode is None:
-        assert mock.stop() == (-signal.SIGTERM, "", "")
+@contextmanager
+def running(*options: str) -> Iterator[Mock]:
+    """A mock with the given options of `serve`; unless the test has stopped it itself, it must end cleanly."""
+    with launch(*options) as launched:
+        mock = Mock(launched)
+        yield mock
+        if not mock.http.is_closed:
+            assert mock.stop() == (-signal.SIGTERM, "", "")
 
 
 @pytest.fixture
-def start_mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartMock]:
-    started: list[Mock] = []
-
-    def start(*options: str) -> Mock:
-        started.append(launch(tmp_path_factory.mktemp("mock"), *options))
-        return started[-1]
-
-    yield start
-    for mock in started:
-        retire(mock)
+def start_mock() -> Iterator[StartMock]:
+    with ExitStack() as mocks:
+        yield lambda *options: mocks.enter_context(running(*options))
 
 
 @pytest.fixture(scope="session")
-def instant_mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mock]:
-    running = launch(tmp_path_factory.mktemp("mock"), "--world", "instant")
-    yield running
-    retire(running)
+def instant_mock() -> Iterator[Mock]:
+    with running("--world", "instant") as mock:
+        yield mock
 
 
 @pytest.fixture
@@ -124,10 +94,9 @@ def slow_world(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def patient_mock(tmp_path_factory: pytest.TempPathFactory, slow_world: str) -> Iterator[Mock]:
-    running = launch(tmp_path_factory.mktemp("mock"), "--world", slow_world)
-    yield running
-    retire(running)
+def patient_mock(slow_world: str) -> Iterator[Mock]:
+    with running("--world", slow_world) as mock:
+        yield mock
 
 
 @pytest.fixture

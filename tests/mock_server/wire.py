@@ -6,13 +6,13 @@ import json
 import re
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+
+from mock_server.launch import Launched
 
 PATH = "/v1/llm/auto"
 UNLIMITED = "sk-test-unlimited"
@@ -27,14 +27,13 @@ EARLY_MS = 2.0
 
 
 class Mock:
-    """A mock in a process of its own. ``stderr`` is the file its complaints go to."""
+    """A running mock, and a client of it."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str, stderr: Path) -> None:
-        self.process = process
-        self.url = url
-        self.port = int(url.rpartition(":")[2])
-        self.stderr = stderr
-        self.http = httpx.Client(base_url=url, timeout=TIMEOUT_S)
+    def __init__(self, launched: Launched) -> None:
+        self.launched = launched
+        self.url = launched.url
+        self.port = launched.port
+        self.http = httpx.Client(base_url=self.url, timeout=TIMEOUT_S)
 
     def call(
         self,
@@ -75,10 +74,7 @@ class Mock:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
         """End it by a signal; its exit code and what else it wrote to stdout and stderr."""
         self.http.close()
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        rest, _ = self.process.communicate(timeout=TIMEOUT_S)
-        return self.process.returncode, rest, self.stderr.read_text()
+        return *self.launched.stop(number), self.launched.complaints()
 
 
 class Answer(NamedTuple):

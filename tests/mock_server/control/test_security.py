@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from mock_server.http.control.table import ENDPOINTS, PREFIX, Endpoint
+from mock_server.launch import launch
 from tests.mock_server.conftest import StartMock
 from tests.mock_server.wire import PATH, TIMEOUT_S, Mock, assert_refused, chat, events, heads
 
@@ -68,12 +69,8 @@ def test_with_a_token_every_endpoint_wants_it(
 
 
 def test_with_a_token_it_listens_on_any_host() -> None:
-    command = [sys.executable, "-m", "mock_server", "serve", "--port", "0", "--world", "instant"]
-    options = ["--host", "0.0.0.0", "--admin-token", TOKEN]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("mock-server ready on http://0.0.0.0:")
-        process.terminate()
+    with launch("--world", "instant", "--host", "0.0.0.0", "--admin-token", TOKEN) as mock:
+        assert mock.url.startswith("http://0.0.0.0:")
 
 
 @pytest.fixture
@@ -137,22 +134,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 def test_it_speaks_https(tmp_path: Path, certificate: tuple[str, str]) -> None:
-    options = ["--world", "instant", "--port", "0", "--tls-cert", certificate[0], "--tls-key", certificate[1]]
-    command = [sys.executable, "-m", "mock_server", "serve", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline().split()
-        assert line[:3] == ["mock-server", "ready", "on"]
-        assert line[3].startswith("https://127.0.0.1:")
+    options = ["--world", "instant", "--tls-cert", certificate[0], "--tls-key", certificate[1]]
+    with launch(*options) as mock:
+        assert mock.url.startswith("https://127.0.0.1:")
         context = ssl.create_default_context(cafile=certificate[0])
-        with httpx.Client(base_url=line[3], verify=context, timeout=TIMEOUT_S) as client:
+        with httpx.Client(base_url=mock.url, verify=context, timeout=TIMEOUT_S) as client:
             assert client.post(PATH, json=chat(), headers=heads()).status_code == 200
             assert events(client.post(PATH, json=chat(stream=True), headers=heads()).content)
             with pytest.raises(httpx.TransportError):
                 client.post(PATH, json=chat(), headers=heads() | {"X-Mock-Fault": "reset"})
             assert client.get(f"{PREFIX}/health").json()["in_flight"] == 0
-        process.terminate()
-        assert process.communicate(timeout=TIMEOUT_S) == ("", "")
+        assert (mock.stop()[1], mock.complaints()) == ("", "")
 
 
 def test_https_that_cannot_be_is_refused_in_one_line(tmp_path: Path, certificate: tuple[str, str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mock_server.config import load_world
 from mock_server.core.engine import Engine
-from tests.mock_server.conftest import launch, retire
+from tests.mock_server.conftest import running
 from tests.mock_server.tape import Planned, planned
 from tests.mock_server.wire import Mock
 
@@ -19,11 +19,10 @@ SCALE = 0.05
 
 
 @pytest.fixture(scope="session")
-def steady_mock(tmp_path_factory: pytest.TempPathFactory, slow_world: str) -> Iterator[Mock]:
+def steady_mock(slow_world: str) -> Iterator[Mock]:
     """A mock whose answers take their planned time; tests keep apart by their test ids."""
-    running = launch(tmp_path_factory.mktemp("mock"), "--world", slow_world, "--time-scale", str(SCALE))
-    yield running
-    retire(running)
+    with running("--world", slow_world, "--time-scale", str(SCALE)) as mock:
+        yield mock
 
 
 @pytest.fixture(scope="session")

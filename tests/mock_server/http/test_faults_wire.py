@@ -11,7 +11,7 @@ import pytest
 
 from mock_server.core.faults import STAGES, TABLE, parse_fault
 from mock_server.edge import sse
-from tests.mock_server.conftest import launch, retire
+from tests.mock_server.conftest import running
 from tests.mock_server.http.conftest import SCALE
 from tests.mock_server.tape import Planned, Tape, tape_of
 from tests.mock_server.wire import EARLY_MS, Answer, Mock, eventually, timing
@@ -78,9 +78,8 @@ def world_mock(tmp_path_factory: pytest.TempPathFactory, slow_world: str) -> Ite
     )
     path = folder / "faults.toml"
     path.write_text(Path(slow_world).read_text() + "\n" + "\n".join(rules))
-    running = launch(folder, "--world", str(path), "--time-scale", str(SCALE))
-    yield running
-    retire(running)
+    with running("--world", str(path), "--time-scale", str(SCALE)) as mock:
+        yield mock
 
 
 def queue(mock: Mock, rule: dict[str, Any]) -> None:

@@ -66,12 +66,12 @@ def test_a_stopped_process_says_afterwards_how_long_it_stood_still(start_mock: S
     eventually(lambda: len(beats_of(mock, 0)) >= 2)
     known = beats_of(mock, 0)[-1]["number"]
     began = time.monotonic()
-    mock.process.send_signal(signal.SIGSTOP)
+    mock.launched.send_signal(signal.SIGSTOP)
     try:
         with pytest.raises(httpx.ReadTimeout):
             mock.http.get("/__mock__/health", timeout=0.6)
     finally:
-        mock.process.send_signal(signal.SIGCONT)
+        mock.launched.send_signal(signal.SIGCONT)
     ended = time.monotonic()
     eventually(lambda: len(beats_of(mock, known)) >= 3 and beats_of(mock, known)[-1]["from_s"] > ended)
     beats = beats_of(mock, known)
