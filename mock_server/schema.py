@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec.inspect as mi
 from msgspec import NODEFAULT, Struct
@@ -16,6 +16,8 @@ from msgspec import NODEFAULT, Struct
 _SHOWN_OF_A_KEY: Final = 4
 _SHOWN_CHARS: Final = 60
 _LONG: Final = 10**30
+
+KeyPath: TypeAlias = tuple[str | int, ...]
 
 
 class Setting(Struct, frozen=True):
@@ -27,9 +29,24 @@ class Setting(Struct, frozen=True):
     meaning: str
 
 
+class Fault(NamedTuple):
+    """What is wrong at ``path``, the keys and indices that lead there, and what is allowed instead."""
+
+    path: KeyPath
+    said: str
+
+    def __str__(self) -> str:
+        return f"{path_text(self.path) or 'the file'}: {self.said}"
+
+
+def faults(value: object, wanted: type[Struct]) -> Iterator[Fault]:
+    """Everything by which ``value`` is not of the type, in the order of the value and then of the type."""
+    return _faults(value, mi.type_info(wanted), ())
+
+
 def find_fault(value: object, wanted: type[Struct]) -> str | None:
     """The first fault of ``value`` as ``path: what is wrong, what is allowed``; None when there is none."""
-    return next(_faults(value, mi.type_info(wanted), ""), None)
+    return next(map(str, faults(value, wanted)), None)
 
 
 def settings_of(wanted: type[Struct]) -> Iterator[Setting]:
@@ -76,7 +93,7 @@ def bare(wanted: mi.Type) -> tuple[mi.Type, str]:
     return wanted, meaning
 
 
-def _faults(value: object, wanted: mi.Type, path: str) -> Iterator[str]:
+def _faults(value: object, wanted: mi.Type, path: KeyPath) -> Iterator[Fault]:
     if value is None and _may_be_null(wanted):
         return
     kind, _ = bare(wanted)
@@ -85,20 +102,31 @@ def _faults(value: object, wanted: mi.Type, path: str) -> Iterator[str]:
     if isinstance(kind, mi.StructType) and isinstance(value, Mapping):
         yield from _struct_faults(value, kind, path)
     elif isinstance(kind, mi.DictType) and isinstance(value, Mapping):
-        if kind.min_length and len(value) < kind.min_length:
-            yield f"{path}: needs at least {kind.min_length} entry"
-        for key, item in value.items():
-            here = join(path, key)
-            if isinstance(key_type := bare(kind.key_type)[0], mi.LiteralType) and key not in key_type.values:
-                yield f"{here}: unknown key; allowed are {', '.join(map(str, key_type.values))}"
-            yield from _faults(item, kind.value_type, here)
+        yield from _dict_faults(value, kind, path)
     elif isinstance(kind, mi.VarTupleType) and isinstance(value, Sequence) and not isinstance(value, str):
         for index, item in enumerate(value):
-            yield from _faults(item, kind.item_type, f"{path}[{index}]")
+            yield from _faults(item, kind.item_type, (*path, index))
         if kind.min_length and len(value) < kind.min_length:
-            yield f"{path}: needs at least {kind.min_length} entries"
+            yield Fault(path, f"needs at least {kind.min_length} entries")
     elif not _accepts(value, kind):
-        yield f"{path or 'the file'}: must be {describe(kind)}, not {_shown(value, path)}"
+        yield Fault(path, f"must be {describe(kind)}, not {_shown(value, path)}{_near(value, kind)}")
+
+
+def _dict_faults(value: Mapping[str, object], kind: mi.DictType, path: KeyPath) -> Iterator[Fault]:
+    if kind.min_length and len(value) < kind.min_length:
+        yield Fault(path, f"needs at least {kind.min_length} entry")
+    for key, item in value.items():
+        if isinstance(key_type := bare(kind.key_type)[0], mi.LiteralType) and key not in key_type.values:
+            allowed = f"allowed are {', '.join(map(str, key_type.values))}"
+            yield Fault((*path, key), f"unknown key; {allowed}{_near(key, key_type)}")
+        yield from _faults(item, kind.value_type, (*path, key))
+
+
+def _near(value: object, kind: mi.Type) -> str:
+    """The allowed word that a misspelt one may have meant."""
+    words = [word for word in kind.values if isinstance(word, str)] if isinstance(kind, mi.LiteralType) else []
+    near = get_close_matches(value, words, n=1) if isinstance(value, str) else []
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _may_be_null(wanted: mi.Type) -> bool:
@@ -108,19 +136,19 @@ def _may_be_null(wanted: mi.Type) -> bool:
     return isinstance(wanted, mi.UnionType) and any(isinstance(kind, mi.NoneType) for kind in wanted.types)
 
 
-def _struct_faults(value: Mapping[str, object], kind: mi.StructType, path: str) -> Iterator[str]:
+def _struct_faults(value: Mapping[str, object], kind: mi.StructType, path: KeyPath) -> Iterator[Fault]:
     fields = {field.encode_name: field for field in kind.fields}
     tag = {kind.tag_field} if kind.tag_field else set()
     for key in value:
         if key not in fields and key not in tag:
             near = get_close_matches(key, fields, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            yield f"{join(path, key)}: unknown key: {hint}allowed are {', '.join(fields)}"
+            yield Fault((*path, key), f"unknown key: {hint}allowed are {', '.join(fields)}")
     for name, field in fields.items():
         if name in value:
-            yield from _faults(value[name], field.type, join(path, name))
+            yield from _faults(value[name], field.type, (*path, name))
         elif field.required:
-            yield f"{join(path, name)}: is missing; it must be {describe(field.type)}"
+            yield Fault((*path, name), f"is missing; it must be {describe(field.type)}")
 
 
 def _tagged(value: object, union: mi.UnionType) -> mi.StructType | None:
@@ -131,6 +159,8 @@ def _tagged(value: object, union: mi.UnionType) -> mi.StructType | None:
 
 
 def _accepts(value: object, kind: mi.Type) -> bool:
+    if isinstance(kind, mi.AnyType):
+        return True
     if isinstance(kind, mi.LiteralType):
         return value in kind.values and not isinstance(value, bool)
     if isinstance(kind, mi.BoolType):
@@ -180,20 +210,28 @@ def describe(wanted: mi.Type) -> str:
     return next((name for known, name in _NAMES if isinstance(kind, known)), "another type")
 
 
+def path_text(path: KeyPath) -> str:
+    """A path as people write it: ``models.'a/b'.ttft``, ``incidents[0].match``."""
+    text = ""
+    for step in path:
+        text = f"{text}[{step}]" if isinstance(step, int) else join(text, step)
+    return text
+
+
 def join(path: str, name: str) -> str:
     """The path of ``name`` below ``path``; a name that is no bare word is quoted, so that a path is one line.
 
-    Names of accounts are API keys: of these only the last four characters are shown.
+    Names of accounts, and of a workload's keys, are API keys: of these only the last four characters are shown.
     """
-    if path == "accounts" and len(name) > _SHOWN_OF_A_KEY:
+    if path in ("accounts", "workload.keys") and len(name) > _SHOWN_OF_A_KEY:
         name = "…" + name[-_SHOWN_OF_A_KEY:]
     name = name[:_SHOWN_CHARS]
     shown = name if name.replace("_", "").replace("-", "").removeprefix("…").isalnum() else repr(name)
     return f"{path}.{shown}" if path else shown
 
 
-def _shown(value: object, path: str) -> str:
-    if path.rpartition(".")[2] == "key":
+def _shown(value: object, path: KeyPath) -> str:
+    if path[-1:] == ("key",):
         return "this"
     if isinstance(value, int) and abs(value) >= _LONG:
         return "a longer number"
