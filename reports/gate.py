@@ -70,6 +70,7 @@ class GateError(ValueError):
         super().__init__(f"gate {number}{f' ({metric})' if metric else ''}: {said}")
         self.number = number
         self.key = key
+        self.said = said
 
 
 _KEYS: Final = "a [[gate]] has metric, max or min, and optionally why and scope"

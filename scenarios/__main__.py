@@ -12,7 +12,7 @@ def main(argv: list[str] | None = None) -> int:
 
         return command(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
-        return 130
+        return 130  # Exit.INTERRUPTED, which may not have been imported yet
 
 
 if __name__ == "__main__":

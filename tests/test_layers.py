@@ -55,7 +55,14 @@ LOCUST_ADAPTERS = (
     "scenarios.command.plain",
     "scenarios.locustfile",
 )
-SCENARIOS_MAY_IMPORT = ("scenarios", "reports.sample", "reports.gate", "mock_server.contract", "mock_server.exits")
+SCENARIOS_MAY_IMPORT = (
+    "scenarios",
+    "reports.sample",
+    "reports.gate",
+    "mock_server.contract",
+    "mock_server.exits",
+    "mock_server.schema",
+)
 RUN_MAY_IMPORT = (*SCENARIOS_MAY_IMPORT, "mock_server.virtual", "mock_server.config")
 NOT_IN_REPORTS = frozenset({*LOCUST, "starlette", "uvicorn", "scenarios"})
 REPORTS_MAY_IMPORT = ("reports", "mock_server.contract", "mock_server.exits")

@@ -109,7 +109,11 @@ def test_the_wheel_holds_every_file_of_the_three_packages_and_nothing_else(wheel
 
 
 @pytest.mark.parametrize(
-    "pattern", ["mock_server/py.typed", "scenarios/py.typed", "reports/py.typed", "mock_server/presets/realistic.toml"]
+    "pattern",
+    [
+        *("mock_server/py.typed", "scenarios/py.typed", "reports/py.typed"),
+        *("mock_server/presets/realistic.toml", "scenarios/catalogue/smoke.toml", "scenarios/catalogue/steady.toml"),
+    ],
 )
 def test_the_wheel_holds_what_is_not_python(wheel: zipfile.ZipFile, pattern: str) -> None:
     assert pattern in wheel.namelist()

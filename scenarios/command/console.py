@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
 
-_NOT_WRITTEN: Final = 2
-# What a shell shows for a program that SIGPIPE ended.
-_NOT_READ: Final = 141
+from mock_server.exits import Exit
 
 
 def put(text: str, end: str = "\n") -> int:
@@ -22,12 +19,12 @@ def put(text: str, end: str = "\n") -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         _mute()
-        return _NOT_READ
+        return Exit.UNREAD
     except OSError as error:
         _mute()
         print(f"load-test: cannot write to stdout: {error.strerror}", file=sys.stderr)
-        return _NOT_WRITTEN
-    return 0
+        return Exit.UNUSABLE
+    return Exit.PASSED
 
 
 def _mute() -> None:

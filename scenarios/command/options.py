@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, get_args
 from urllib.parse import urlsplit
 
 from scenarios.command.console import put
-from scenarios.model.catalog import CATALOG
+from scenarios.model.load import BELOW, LONGEST_S, SHORTEST_S, Arrivals
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 API_KEY_VARIABLE: Final = "LOAD_TEST_API_KEY"
-DEFAULT_TIMEOUT_S: Final = 120.0
-DEFAULT_DRAIN_S: Final = 60.0
 DEFAULT_IN_FLIGHT: Final = 2_000
+_SCENARIO: Final = "a name from `load-test list`, or the path of a .toml file"
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -34,16 +32,16 @@ def seconds(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration; write 500ms, 30s, 5m or 1h")
     value = float(match[1]) * _UNITS[match[2] or "s"]
-    if value > 30 * 24 * 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is longer than 30 days")
+    if value > LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is longer than {LONGEST_S / 86_400:g} days")
     return value
 
 
 def span(text: str) -> float:
-    """A duration above 0."""
+    """A duration of at least a millisecond."""
     value = seconds(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError("must be longer than 0")
+    if value < SHORTEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is shorter than {SHORTEST_S * 1000:g}ms")
     return value
 
 
@@ -53,15 +51,15 @@ def positive(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (0 < value < 1e6):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1,000,000")
+    if not 0 < value < BELOW:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below {BELOW:,}")
     return value
 
 
 def count(text: str) -> int:
     """A whole number of at least 1."""
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 999,999")
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 0 < int(text) < BELOW:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {BELOW - 1:,}")
     return int(text)
 
 
@@ -113,15 +111,15 @@ def parser() -> argparse.ArgumentParser:
         description="Drive load against an LLM gateway and record every request.",
         epilog="Exit codes: 0 passed, 1 a gate failed, 2 wrong usage or nothing to measure, 3 invalid, "
         "4 inconclusive, 130 interrupted (Ctrl-C or SIGTERM) before anything was sent, or while the report was built, "
-        "141 nobody reads the list.",
+        "141 nobody reads the list, 70 an error of its own.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     listing = commands.add_parser("list", help="the scenarios, one line each", description="List the scenarios.")
     listing.add_argument("--json", action="store_true", help="as JSON, with every setting")
     show = commands.add_parser(
-        "show", help="one scenario's settings and gates", description="Show a scenario; its gates are TOML to copy."
+        "show", help="one scenario's file, to copy and edit", description="Print the file of a scenario, as it stands."
     )
-    show.add_argument("scenario", metavar="SCENARIO", help="a name from `load-test list`")
+    show.add_argument("scenario", metavar="SCENARIO", help=_SCENARIO)
     _add_run(commands.add_parser("run", help="run a scenario", description="Run a scenario and judge it."))
     recover = commands.add_parser(
         "recover",
@@ -140,7 +138,7 @@ def _add_inconclusive(command: argparse.ArgumentParser) -> None:
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
-    run.add_argument("scenario", metavar="SCENARIO", help="a name from `load-test list`")
+    run.add_argument("scenario", metavar="SCENARIO", help=_SCENARIO)
     where = run.add_argument_group("where")
     where.add_argument(
         "--target", type=target_url, metavar="URL", help="a gateway's base URL; without it, a mock of the run's own"
@@ -151,6 +149,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         default=os.environ.get(API_KEY_VARIABLE),
         help=f"the gateway's API key, required with --target; better given as ${API_KEY_VARIABLE}",
     )
+    where.add_argument("--allow-remote", action="store_true", help="the target may be another machine than this one")
     where.add_argument("--world", metavar="W", help="the own mock's world, a name or a file (the scenario's)")
     where.add_argument(
         "--time-scale", type=positive, metavar="X", help="factor on the own mock's durations, such as 0.1 (1)"
@@ -161,9 +160,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     how = run.add_argument_group("how much")
     how.add_argument("--rate", type=positive, metavar="R", help="open load: requests per second (the scenario's)")
     how.add_argument("--users", type=count, metavar="N", help="closed load: so many users, each waiting its turn")
-    how.add_argument(
-        "--arrivals", choices=["constant", "poisson", "gamma"], help="gaps of an open load (the scenario's)"
-    )
+    how.add_argument("--arrivals", choices=get_args(Arrivals), help="gaps of an open load (the scenario's)")
     how.add_argument(
         "--burstiness", type=positive, metavar="K", help="shape of gamma gaps, whose variation is 1/sqrt(K) (1)"
     )
@@ -172,13 +169,15 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--warmup", type=seconds, metavar="T", help="load before it, not measured (the scenario's)")
     how.add_argument(
-        "--drain", type=seconds, metavar="T", default=DEFAULT_DRAIN_S, help="longest wait for the last answers (60s)"
+        "--drain", type=seconds, metavar="T", help="longest wait for the last answers (the scenario's, or the timeout)"
     )
-    how.add_argument(
-        "--timeout", type=span, metavar="T", default=DEFAULT_TIMEOUT_S, help="a client's patience per request (120s)"
-    )
+    how.add_argument("--timeout", type=span, metavar="T", help="a client's patience per request (the scenario's)")
     how.add_argument("--seed", type=seed, metavar="N", default=1, help="of arrivals, prompts and the own mock (1)")
     how.add_argument("--processes", type=count, metavar="N", default=1, help="worker processes (1)")
+    how.add_argument(
+        "--max-requests", type=count, metavar="N", help="refuse to plan more requests than this, retries included"
+    )
+    how.add_argument("--max-tokens", type=count, metavar="N", help="let no answer be longer than this")
     how.add_argument(
         "--max-in-flight",
         type=count,
@@ -193,12 +192,3 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         "--label", type=label, metavar="K=V", action="append", default=[], help="note for the report, repeatable"
     )
     _add_inconclusive(run)
-
-
-def known_scenario(name: str) -> str:
-    """``name`` if the catalogue has it; else `UsageError` with the nearest and all names."""
-    if name in CATALOG:
-        return name
-    near = difflib.get_close_matches(name, CATALOG, n=1, cutoff=0.5)
-    guess = f"did you mean {near[0]}? " if near else ""
-    raise UsageError(f"unknown scenario {name!r}; {guess}there are {', '.join(CATALOG)}")

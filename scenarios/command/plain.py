@@ -21,10 +21,10 @@ from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
+from scenarios.command.catalogue import names
 from scenarios.command.options import API_KEY_VARIABLE, UsageError
 from scenarios.command.plain_options import plan_from_options, run_dir_of
 from scenarios.command.prepare import check_out, claim
-from scenarios.model.catalog import CATALOG
 from scenarios.players.locust.hooks import on
 from scenarios.players.locust.users import GatewayUser, Session
 from scenarios.record.merge import merge
@@ -51,15 +51,15 @@ class Order(msgspec.Struct, frozen=True):
 
 def add_options(parser: LocustArgumentParser) -> None:
     """Our options beside Locust's own; its groups know nothing of secrets, so they have none."""
-    parser.add_argument("--scenario", choices=list(CATALOG), default="steady", help="what the users do")
+    parser.add_argument("--scenario", choices=names(), default="steady", help="what the users do")
     parser.add_argument("--rate", default=None, help="open load, requests per second; without it --users count")
     parser.add_argument(
         "--api-key", env_var=API_KEY_VARIABLE, default=LOAD_TEST_KEY, is_secret=True, help="the gateway's API key"
     )
     parser.add_argument("--warmup", default=None, help="load that is not measured (open: the scenario's; else 0)")
     parser.add_argument("--duration", default=None, help="measured window (open: the scenario's; else until stopped)")
-    parser.add_argument("--drain", default="60s", help="longest wait for the last answers")
-    parser.add_argument("--timeout", default="120s", help="a client's patience per request")
+    parser.add_argument("--drain", default=None, help="longest wait for the last answers (the timeout)")
+    parser.add_argument("--timeout", default=None, help="a client's patience per request (the scenario's)")
     parser.add_argument("--seed", default="1", help="of arrivals and prompts")
     parser.add_argument("--out", default="", help="the run directory (runs/TIME-SCENARIO)")
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
+from scenarios.command.catalogue import find
 from scenarios.command.options import (
-    DEFAULT_DRAIN_S,
     DEFAULT_IN_FLIGHT,
-    DEFAULT_TIMEOUT_S,
     UsageError,
     positive,
     seconds,
@@ -19,8 +20,10 @@ from scenarios.command.options import (
     span,
     target_url,
 )
-from scenarios.command.prepare import masked, now_utc, run_id
-from scenarios.model.catalog import CATALOG, Load
+from scenarios.command.prepare import now_utc, run_id
+from scenarios.model.load import Closed, Load, Open, Script
+from scenarios.model.scenario import impossible
+from scenarios.model.workload import masked
 from scenarios.record.plan import Plan
 
 _T = TypeVar("_T")
@@ -39,35 +42,41 @@ def _option(options: Any, name: str, read: Callable[[str], _T], default: _T) -> 
 
 def plan_from_options(options: Any, host: str | None, users: int | None, processes: int) -> Plan:
     """The plan that Locust's parsed options describe, with the host and users it has now; raises `UsageError`."""
-    scenario = CATALOG[options.scenario]
-    load = scenario.load
+    scenario = find(options.scenario)
     rate = _option(options, "rate", positive, 0.0)
-    if load.kind == "open":
-        load = Load("open", rate_per_s=rate) if rate else Load("closed", users=users or options.num_users or 1)
-    endless = None if load.kind == "closed" else scenario.duration_s
+    load: Load = scenario.load
+    if not isinstance(load, Script):
+        think_s = load.think_s if isinstance(load, Open | Closed) else 0.0
+        closed = Closed(users=users or options.num_users or 1, think_s=think_s)
+        load = Open(rate_per_s=rate) if rate else closed
+    endless = None if isinstance(load, Closed) else scenario.duration_s
+    scenario = msgspec.structs.replace(
+        scenario,
+        load=load,
+        warmup_s=_option(options, "warmup", seconds, scenario.warmup_s if load.planned else 0.0),
+        duration_s=_option(options, "duration", span, endless),
+        timeout_s=_option(options, "timeout", span, scenario.timeout_s),
+        drain_s=_option(options, "drain", seconds, scenario.drain_s),
+    )
+    if scenario.duration_s is not None and (fault := next(impossible(scenario), None)):
+        raise UsageError(f"{options.scenario} with these options: {fault}")
     try:
         target = target_url(host or "")
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"--host: {error}") from None
     return Plan(
         run_id=run_id(scenario.name, now_utc()),
-        scenario=scenario.name,
+        scenario=scenario,
         world=None,
         seed=_option(options, "seed", seed, 1),
         target=target,
         target_kind="external",
         api_key=masked(options.api_key),
-        load=load,
-        warmup_s=_option(options, "warmup", seconds, scenario.warmup_s if load.kind == "open" else 0.0),
-        duration_s=_option(options, "duration", span, endless),
-        drain_s=_option(options, "drain", seconds, DEFAULT_DRAIN_S),
-        timeout_s=_option(options, "timeout", span, DEFAULT_TIMEOUT_S),
         processes=processes,
         time_scale=1.0,
         max_in_flight=DEFAULT_IN_FLIGHT,
         mock_calls=False,
         labels={"driver": "locust"},
-        gates=scenario.gates,
         argv=(),
         owner_pid=os.getpid(),
     )

@@ -8,6 +8,7 @@ from typing import Final
 
 from scenarios.command.console import put
 from scenarios.command.workers import Progress
+from scenarios.model.load import Script
 from scenarios.record.plan import Plan, window_s
 
 _TERMINAL_EVERY_S: Final = 0.5
@@ -19,7 +20,7 @@ _FIRST_SECOND_S: Final = 0.5
 def describe(plan: Plan, now_s: float, progress: Progress) -> str:
     """Where the run stands, in one line."""
     counted = ""
-    if plan.load.kind == "script":
+    if isinstance(plan.load, Script):
         stage = f"{max(now_s, 0):.0f} s"
     elif plan.warmup_s and now_s < plan.warmup_s + _FIRST_SECOND_S:
         stage = f"warm-up, {min(max(now_s, 0), plan.warmup_s):.0f} of {plan.warmup_s:g} s"

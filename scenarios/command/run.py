@@ -22,11 +22,10 @@ from mock_server.config import WorldError, load_world
 from mock_server.contract.accounts import LOAD_TEST_KEY
 from scenarios.command.console import put
 from scenarios.command.options import UsageError
-from scenarios.command.prepare import check, check_out, claim, now_utc, plan_of, read_gates, run_id
+from scenarios.command.prepare import check_out, claim, effective, now_utc, plan_of, run_id
 from scenarios.command.progress import Display
 from scenarios.command.target import OwnMock, probe, python_path
 from scenarios.command.workers import Workers
-from scenarios.model.catalog import CATALOG
 from scenarios.record.manifest import write_manifest
 from scenarios.record.merge import Merged, merge
 from scenarios.record.plan import ORIGIN, PLAN, Origin, Plan, Trouble, load_plan, save, script_of, times_of, window_s
@@ -66,24 +65,22 @@ class Interrupts:
 
 def run(args: argparse.Namespace, argv: list[str]) -> int:
     """Run a scenario to its verdict and return the exit code; raises `UsageError` before anything is sent."""
-    check(args)
-    gates = CATALOG[args.scenario].gates if args.gates is None else read_gates(args.gates)
-    name = run_id(args.scenario, now_utc())
+    scenario = effective(args)
+    name = run_id(scenario.name, now_utc())
     out = _free(Path("runs") / name) if args.out is None else args.out
     check_out(out)
-    plan_of(args, argv, gates, name, None)  # finds impossible numbers before a mock is started for them
-    world, scale = args.world or CATALOG[args.scenario].world, args.time_scale or 1.0
-    troubles = _troubles(world, scale) if args.target is None else ()
+    scale = args.time_scale or 1.0
+    troubles = _troubles(scenario.world, scale) if args.target is None else ()
     if args.target is not None:
         probe(args.target)
     interrupts = Interrupts()
     with interrupts.caught(), contextlib.ExitStack() as stack:
         mock = None
         if args.target is None:
-            mock = OwnMock(world, args.seed, scale)
+            mock = OwnMock(scenario.world, args.seed, scale)
             stack.callback(mock.stop)
             probe(mock.url)
-        plan = plan_of(args, argv, gates, name, (mock.url, mock.pid) if mock else None, troubles)
+        plan = plan_of(args, argv, scenario, name, (mock.url, mock.pid) if mock else None, troubles)
         claim(out)
         code = _drive(plan, out, args.api_key or LOAD_TEST_KEY, interrupts, mock)
     if code is None:
@@ -103,7 +100,7 @@ def _troubles(world: str, scale: float) -> tuple[Trouble, ...]:
     try:
         incidents = load_world(world).incidents
     except WorldError as error:
-        raise UsageError(f"--world: {error}") from None
+        raise UsageError(f"the world: {error}") from None
 
     def wall(simulated_s: float | None) -> float | None:
         return None if simulated_s is None else simulated_s * scale
@@ -132,7 +129,7 @@ def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts, mock: Ow
         zero = time.monotonic() + _LEAD_S
         origin = Origin(zero, time.time() + _LEAD_S, reset_at - zero)
         save(folder, ORIGIN, origin)
-        put(f"{plan.scenario}: {plan.load} at {plan.target}, recording to {out}")
+        put(f"{plan.scenario.name}: {plan.load} at {plan.target}, recording to {out}")
         if _interrupted_before(zero, interrupts):
             return _discard(workers, out, _NOTHING_SENT, _INTERRUPTED)
         death = _watch(workers, plan, origin, interrupts, mock)

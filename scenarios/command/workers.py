@@ -14,6 +14,7 @@ import msgspec
 
 from scenarios.command.options import API_KEY_VARIABLE
 from scenarios.command.target import python_path
+from scenarios.model.load import Closed
 from scenarios.record.plan import Plan
 from scenarios.record.spool import Beat, part_path, read_line, ready_path
 
@@ -42,7 +43,7 @@ class Workers:
 
     def _start(self, plan: Plan, worker: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
         load = plan.load
-        users = len(range(worker, load.users, plan.processes)) if load.kind == "closed" else 1
+        users = len(range(worker, load.users, plan.processes)) if isinstance(load, Closed) else 1
         command = [sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), "--headless", "--only-summary"]
         command += ["--host", plan.target, "--users", str(users), "--spawn-rate", str(users)]
         command += ["--loglevel", "ERROR"]

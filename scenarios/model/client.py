@@ -15,7 +15,7 @@ import msgspec
 
 from mock_server.contract.errors import BY_CODE
 from reports.sample import Outcome
-from scenarios.model.catalog import Policy
+from scenarios.model.policy import Policy
 from scenarios.model.workload import Call, uniforms
 
 
@@ -54,14 +54,8 @@ def worth_retrying(answer: Answer) -> bool:
 
 
 def retry_delay(policy: Policy, answer: Answer, attempt: int, jitter: float) -> float | None:
-    """Seconds from the answer to the next try, ``None`` to give up; never sooner than ``Retry-After``.
-
-    ``jitter`` in [0, 1) spreads clients that failed together.
-    """
-    if attempt + 1 >= policy.max_tries or not worth_retrying(answer):
-        return None
-    backoff = min(policy.backoff_cap_s, policy.backoff_s * 2.0**attempt) * jitter
-    return (answer.retry_after_s or 0.0) + backoff
+    """Seconds from the answer to the next try, ``None`` to give up; ``jitter`` in [0, 1) is the policy's."""
+    return policy.delay_s(attempt, answer.retry_after_s, jitter) if worth_retrying(answer) else None
 
 
 def one_call(call_id: int, at_s: float, call: Call, policy: Policy, seed: int) -> Generator[Ask, Answer, float]:

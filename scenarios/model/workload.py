@@ -1,34 +1,33 @@
 """What is asked: prompts of mixed tasks, lengths and languages, the same for one seed in any process.
 
-Everything about a call follows from (seed, call_id) by a keyed hash. Texts are slices of word lists made once
-per process, so that building a body costs microseconds.
+Everything about a call follows from (seed, call_id) by a keyed hash.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import random
 from collections.abc import Mapping
-from functools import cache
 from statistics import NormalDist
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from mock_server.contract.lengths import LENGTHS
-
-Language = Literal["en", "zh"]
-Task = Literal["conversation", "code", "reasoning", "documents"]
+from mock_server.contract.messages import MAX_TOKENS, Mode
+from scenarios.model.text import SYSTEM, Language, Task, overhead_tokens, text
 
 # Longer prompts exist in the traces but say more about upload bandwidth than about a gateway.
 LONGEST_PROMPT_TOKENS: Final = 20_000
+# A scenario may ask for longer ones; a request of this length is near the documented size limit of a body.
+MOST_PROMPT_TOKENS: Final = 500_000
 _SHORTEST_PROMPT_TOKENS: Final = 4
-_EN_TOKENS_PER_WORD: Final = 1.2
-_ZH_TOKENS_PER_CHARACTER: Final = 0.72
-_CORPUS_WORDS: Final = 1 << 15
 
 ENDPOINT: Final = "/v1/llm/auto"
+
+Weight = Annotated[float, Meta(ge=0, le=1e9)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -49,82 +48,53 @@ class Call(msgspec.Struct, frozen=True):
     content_type: str = "application/json"
 
 
-class Mix(msgspec.Struct, frozen=True):
-    """Shares of a traffic mix; weights need not sum to one. ``max_tokens`` bounds every answer."""
-
-    tasks: dict[Task, float]
-    modes: dict[str, float]
-    chinese: float
-    streamed: float
-    max_tokens: int
+def masked(key: str) -> str:
+    """The only form in which an API key may be shown."""
+    return "…" + key[-4:] if len(key) > 8 else "…"
 
 
-_INSTRUCTIONS: Final[dict[tuple[Task, Language], str]] = {
-    ("conversation", "en"): "Please answer my question about the following: ",
-    ("conversation", "zh"): "请回答我关于以下内容的问题：",
-    ("code", "en"): "Write a Python function for this, then explain the code: ",
-    ("code", "zh"): "请编写一个 Python 函数实现以下需求，并解释代码：",
-    ("reasoning", "en"): "Think step by step and prove or refute the claim: ",
-    ("reasoning", "zh"): "请一步一步推理，证明或反驳下面的结论：",
-    ("documents", "en"): "Translate the following document into Chinese: ",
-    ("documents", "zh"): "请把下面的文档翻译成英文：",
-}
-_SYSTEM: Final[dict[Language, str]] = {"en": "You are a concise assistant.", "zh": "你是一名言简意赅的助手。"}
+class Lognormal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``exp(mu + sigma * N)`` tokens."""
 
-_EN_TEXT: Final = """
-the a of to and in for with on by from as at this that which when where how model request answer
-token price customer order payment delivery product report market summer school teacher river winter
-kitchen garden engine sample number table latency router provider service budget system network page
-letter signal window morning evening city station train ticket number history reason method result
-value change improve compare describe explain support build measure small large fast slow early late
-simple common open public quiet green bright steady careful useful average final second third
-because however although while before after
-"""
-_ZH_TEXT: Final = """
-我们 产品 介绍 市场 用户 请求 模型 回答 价格 订单 支付 服务 系统 网络 报告 城市 学校
-老师 河流 冬天 厨房 花园 引擎 样本 数字 表格 延迟 路由 供应商 预算 页面 信件 信号
-窗口 早晨 晚上 车站 火车 历史 原因 方法 结果 变化 改进 比较 描述 解释 支持 建立 测量
-因此 但是 虽然 以前 以后 快速 简单 常见 公开 安静 明亮 稳定 有用 平均 最后 的 是 在
-和 了
-"""
+    mu: Annotated[float, Meta(ge=0, le=14)]
+    sigma: Annotated[float, Meta(ge=0, le=5)]
 
 
-@cache
-def _english() -> list[str]:
-    """A fixed ring of words, some with punctuation; sliced, never drawn from."""
-    rng = random.Random(1)  # noqa: S311 - text, not a secret
-    words = rng.choices(_EN_TEXT.split(), k=_CORPUS_WORDS)
-    for index in range(11, _CORPUS_WORDS, 12):
-        words[index] += rng.choice([".", ",", ".", ";"])
-    return words * 2
+class PromptTokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A law of prompt lengths, exactly one of these; what is longer than `MOST_PROMPT_TOKENS` is cut there."""
+
+    constant: Annotated[int, Meta(ge=1, le=MOST_PROMPT_TOKENS)] | None = None
+    lognormal: Lognormal | None = None
 
 
-@cache
-def _chinese() -> str:
-    """A fixed ring of characters with punctuation; sliced, never drawn from."""
-    rng = random.Random(2)  # noqa: S311 - text, not a secret
-    words = rng.choices(_ZH_TEXT.split(), k=_CORPUS_WORDS)
-    for index in range(7, _CORPUS_WORDS, 8):
-        words[index] += rng.choice("。，；，")
-    return "".join(words) * 2
+class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a mixed traffic asks: weights, which need not sum to one, and shares.
+
+    ``keys`` are the API keys it asks with, the run's own where there are none. ``max_tokens`` bounds every answer.
+    Without ``prompt_tokens`` each task has the published lengths of its own.
+    """
+
+    tasks: dict[Task, Weight] = msgspec.field(default_factory=lambda: {"conversation": 1.0})
+    modes: dict[Mode, Weight] = msgspec.field(default_factory=lambda: {"auto": 1.0})
+    keys: dict[str, Weight] = {}
+    streamed: Share = 0.0
+    chinese: Share = 0.0
+    max_tokens: Annotated[int, Meta(ge=1, le=MAX_TOKENS)] = 256
+    prompt_tokens: PromptTokens | None = None
 
 
-def warm() -> None:
-    """Build the word rings now, so that the first request does not pay for them."""
-    _english()
-    _chinese()
+class Traits(NamedTuple):
+    """What is known of a mixed call before its body is made; ``key`` is empty for the run's own."""
 
+    task: Task
+    language: Language
+    stream: bool
+    key: str
 
-def text(task: Task, language: Language, tokens: int, start: float) -> str:
-    """A prompt of about ``tokens`` tokens (within some 15 %); ``start`` in [0, 1) chooses where it begins."""
-    head = _INSTRUCTIONS[task, language]
-    if language == "en":
-        count = max(1, round(tokens / _EN_TOKENS_PER_WORD) - len(head.split()))
-        at = int(start * _CORPUS_WORDS)
-        return head + " ".join(_english()[at : at + count])
-    count = max(1, round(tokens / _ZH_TOKENS_PER_CHARACTER) - len(head))
-    at = int(start * (len(_chinese()) // 2))
-    return head + _chinese()[at : at + count]
+    @property
+    def kind(self) -> str:
+        """The kind of call in the record."""
+        return f"{self.task}-{self.language}"
 
 
 def uniforms(seed: int, call_id: int, concern: str) -> tuple[float, ...]:
@@ -146,41 +116,53 @@ def pick(weights: Mapping[_Key, float], u: float) -> _Key:
     return next(reversed(list(weights)))
 
 
-def prompt_tokens(task: Task, u: float) -> int:
-    """The prompt's length at quantile ``u``: the task's lognormal, cut at `LONGEST_PROMPT_TOKENS`."""
-    law = LENGTHS[task].prompt
+def prompt_tokens(workload: Workload, task: Task, u: float) -> int:
+    """The prompt's length at quantile ``u``: the workload's law, else the task's, cut at `LONGEST_PROMPT_TOKENS`."""
+    given = workload.prompt_tokens
+    if given is not None and given.constant is not None:
+        return given.constant
+    law, most = LENGTHS[task].prompt, LONGEST_PROMPT_TOKENS
+    mu, sigma = law.mu, law.sigma
+    if given is not None and given.lognormal is not None:
+        mu, sigma, most = given.lognormal.mu, given.lognormal.sigma, MOST_PROMPT_TOKENS
     normal = NormalDist().inv_cdf(min(max(u, 1e-12), 1 - 1e-12))
-    return max(_SHORTEST_PROMPT_TOKENS, min(LONGEST_PROMPT_TOKENS, round(math.exp(law.mu + law.sigma * normal))))
+    return max(_SHORTEST_PROMPT_TOKENS, min(most, round(math.exp(mu + sigma * normal))))
 
 
-def chat(content: str, *, mode: str = "auto", stream: bool = False, system: str = "", **extra: Any) -> bytes:
+def chat(
+    content: str, *, strategy: Mapping[str, Any] | None = None, stream: bool = False, system: str = "", **extra: Any
+) -> bytes:
     """The documented body, in UTF-8; ``extra`` fields follow it."""
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": content})
-    document = {"messages": messages, "strategy": {"mode": mode}, "stream": stream, **extra}
+    document = {"messages": messages, "strategy": strategy or {"mode": "auto"}, "stream": stream, **extra}
     return msgspec.json.encode(document)
 
 
-def _traits(mix: Mix, u: tuple[float, ...]) -> tuple[Task, Language, bool]:
-    return pick(mix.tasks, u[0]), "zh" if u[1] < mix.chinese else "en", u[2] < mix.streamed
+def _traits(workload: Workload, u: tuple[float, ...]) -> Traits:
+    key = pick(workload.keys, u[7]) if workload.keys else ""
+    language: Language = "zh" if u[1] < workload.chinese else "en"
+    return Traits(pick(workload.tasks, u[0]), language, u[2] < workload.streamed, key)
 
 
-def mixed_kind(mix: Mix, seed: int, call_id: int) -> tuple[str, bool]:
-    """Kind of a call and whether it is streamed, without making its body."""
-    task, language, stream = _traits(mix, uniforms(seed, call_id, "workload"))
-    return f"{task}-{language}", stream
+def mixed_traits(workload: Workload, seed: int, call_id: int) -> Traits:
+    """Traits of a mixed call, without making its body."""
+    return _traits(workload, uniforms(seed, call_id, "workload"))
 
 
-def mixed_call(mix: Mix, seed: int, call_id: int) -> Call:
+def mixed_call(workload: Workload, seed: int, call_id: int) -> Call:
     """Call number ``call_id`` of a mixed traffic; equal arguments give equal bytes in any process."""
     u = uniforms(seed, call_id, "workload")
-    task, language, stream = _traits(mix, u)
+    traits = _traits(workload, u)
+    task, language, stream, key = traits
     of_mode, of_length, of_system, of_start = u[3:7]
+    system = of_system < 0.5
+    tokens = prompt_tokens(workload, task, of_length) - overhead_tokens(language, system)
     body = chat(
-        text(task, language, prompt_tokens(task, of_length), of_start),
-        mode=pick(mix.modes, of_mode),
+        text(task, language, tokens, of_start),
+        strategy={"mode": pick(workload.modes, of_mode)},
         stream=stream,
-        system=_SYSTEM[language] if of_system < 0.5 else "",
-        max_tokens=mix.max_tokens,
+        system=SYSTEM[language] if system else "",
+        max_tokens=workload.max_tokens,
     )
-    return Call(f"{task}-{language}", body, stream)
+    return Call(traits.kind, body, stream, key=key)

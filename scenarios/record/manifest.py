@@ -15,7 +15,9 @@ import msgspec
 import psutil
 
 from reports.sample import MANIFEST, SCHEMA_VERSION
-from scenarios.record.plan import Origin, Plan, scenario_of, script_of
+from scenarios.model.load import Open, Script, Stages
+from scenarios.model.workload import masked
+from scenarios.record.plan import Origin, Plan, script_of
 
 _PACKAGES: Final = (
     "apiflowx-harness",
@@ -56,11 +58,11 @@ def write_manifest(
     run's own mock ended by itself.
     """
     ended_s = max(ended_s, 0.0)
-    scenario = scenario_of(plan)
+    scenario = plan.scenario
     document = {
         "schema_version": SCHEMA_VERSION,
         "run_id": plan.run_id,
-        "scenario": plan.scenario,
+        "scenario": scenario.name,
         "description": scenario.description,
         "world": plan.world,
         "seed": plan.seed,
@@ -68,6 +70,8 @@ def write_manifest(
         "target_kind": plan.target_kind,
         "api_key": plan.api_key,
         "load": _load(plan),
+        "workload": _workload(plan),
+        "client": scenario.client,
         "warmup_s": plan.warmup_s,
         "duration_s": _duration(plan, last_s),
         "drain_s": plan.drain_s,
@@ -81,7 +85,7 @@ def write_manifest(
         "time_scale": plan.time_scale,
         "workers": workers,
         "labels": plan.labels,
-        "gates": plan.gates,
+        "gates": scenario.gates,
         "argv": plan.argv,
         "versions": _versions(),
         "machine": _machine(),
@@ -108,18 +112,33 @@ def _incidents(plan: Plan, origin: Origin | None, ended_s: float) -> Iterator[di
 
 
 def _load(plan: Plan) -> dict[str, Any]:
-    load = plan.load
-    match load.kind:
-        case "open":
-            return {"kind": "open", "rate_per_s": load.rate_per_s, "arrivals": load.arrivals}
-        case "closed":
-            return {"kind": "closed", "users": load.users}
-    return {"kind": "script", "calls": len(script_of(plan))}
+    """Every setting of the load, and ``calls``: how many of them the plan puts into the window."""
+    load, settings = plan.load, msgspec.to_builtins(plan.load)
+    if isinstance(load, Script):
+        return {**settings, "calls": len(script_of(plan))}
+    if isinstance(load, Stages):
+        mean = sum(segment.expected for segment in load.window(0.0)) / load.for_s
+        gaps = " and ".join(dict.fromkeys(stage.arrivals for stage in load.stages))
+        settings = {**settings, "kind": Open.__struct_config__.tag, "rate_per_s": mean, "arrivals": gaps}
+    if load.planned:
+        return {**settings, "calls": load.calls(plan.duration_s or 0.0)}
+    return dict(settings)
+
+
+def _workload(plan: Plan) -> dict[str, Any] | None:
+    """What was asked; ``None`` for a script, which asks what its file says."""
+    if isinstance(plan.load, Script):
+        return None
+    workload = plan.scenario.workload
+    keys: dict[str, float] = {}
+    for key, weight in workload.keys.items():
+        keys[masked(key)] = keys.get(masked(key), 0.0) + weight
+    return {**msgspec.to_builtins(workload), "keys": keys}
 
 
 def _duration(plan: Plan, last_s: float) -> float:
     """The measured window; where it was open-ended, it lasted until the last record."""
-    if plan.load.kind == "script" or plan.duration_s is None:
+    if isinstance(plan.load, Script) or plan.duration_s is None:
         return max(last_s - plan.warmup_s, 0.0)
     return plan.duration_s
 

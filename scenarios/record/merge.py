@@ -81,10 +81,10 @@ class _Part:
 
 def _foreseen(plan: Plan, times: Times, worker: int, last_s: float) -> dict[int, Begun]:
     """The first tries the plan itself gives to a worker; none in a closed load."""
-    if plan.load.kind == "script":
+    if calls := script_of(plan):
         return {
             index: Begun(index, 0, call.kind, last_s, call.stream, call.expected)
-            for index, call in enumerate(script_of(plan) if worker == 0 else ())
+            for index, call in enumerate(calls if worker == 0 else ())
         }
     return {
         call_id: begun_by_plan(plan, call_id, float(times[call_id]))
@@ -160,7 +160,7 @@ def _missing(plan: Plan, times: Times, part: _Part) -> Iterator[Record]:
 def _sample_columns(plan: Plan, worker: str, rows: list[Record]) -> dict[str, list[Any]]:
     renamed = {"attempt": "try"}
     columns = {renamed.get(name, name): [getattr(row, name) for row in rows] for name in Record.__struct_fields__}
-    columns["scenario"] = [plan.scenario] * len(rows)
+    columns["scenario"] = [plan.scenario.name] * len(rows)
     columns["phase"] = [Phase.WARMUP if row.planned_s < plan.warmup_s else Phase.MEASURE for row in rows]
     columns["worker"] = [worker] * len(rows)
     return columns

@@ -1,4 +1,4 @@
-"""The plan of a run: what ``load-test run`` decided, and every worker and the merge read. No secrets in it."""
+"""The plan of a run: what ``load-test run`` decided, and every worker and the merge read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Final
 import msgspec
 
 from scenarios.model.arrivals import Times, planned_times
-from scenarios.model.catalog import CATALOG, Gate, Load, Scenario, script_calls
-from scenarios.model.workload import Call, mixed_call, mixed_kind
+from scenarios.model.load import Load
+from scenarios.model.scenario import Scenario
+from scenarios.model.script import scripted_calls
+from scenarios.model.workload import Call, mixed_call, mixed_traits
 from scenarios.record.spool import Begun
 
 PLAN: Final = "plan.json"
@@ -30,33 +32,53 @@ class Trouble(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """One run. Times are seconds; ``duration_s`` of ``None`` means until stopped (a closed load only).
+    """One run. ``scenario`` is whole, with what the options change, so that nobody looks it up again.
 
-    ``mock_pid`` is the process of the run's own mock; ``owner_pid`` is the process that waits for the workers.
+    ``world`` is the run's own mock's; ``None`` with a target. ``mock_pid`` is the process of the run's own mock;
+    ``owner_pid`` is the process that waits for the workers.
     """
 
     run_id: str
-    scenario: str
+    scenario: Scenario
     world: str | None
     seed: int
     target: str
     target_kind: str
     api_key: str
-    load: Load
-    warmup_s: float
-    duration_s: float | None
-    drain_s: float
-    timeout_s: float
     processes: int
     time_scale: float
     max_in_flight: int
     mock_calls: bool
     labels: dict[str, str]
-    gates: tuple[Gate, ...]
     argv: tuple[str, ...]
     owner_pid: int
     mock_pid: int | None = None
     troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def load(self) -> Load:
+        """How load is driven."""
+        return self.scenario.load
+
+    @property
+    def warmup_s(self) -> float:
+        """Load before the window."""
+        return self.scenario.warmup_s
+
+    @property
+    def duration_s(self) -> float | None:
+        """The window; ``None`` means until stopped."""
+        return self.scenario.duration_s
+
+    @property
+    def drain_s(self) -> float:
+        """The longest wait for the last answers."""
+        return self.scenario.longest_drain_s
+
+    @property
+    def timeout_s(self) -> float:
+        """A client's patience for one request."""
+        return self.scenario.timeout_s
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -71,8 +93,9 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 def save(folder: Path, name: str, value: msgspec.Struct) -> None:
-    """Write ``value`` so that readers see all of it or nothing."""
+    """Write ``value`` so that readers see all of it or nothing; a scenario may hold keys, which are its owner's."""
     temporary = folder / f"{name}.tmp"
+    temporary.touch(0o600)
     temporary.write_bytes(msgspec.json.encode(value))
     temporary.replace(folder / name)
 
@@ -90,40 +113,25 @@ def load_origin(folder: Path) -> Origin | None:
         return None
 
 
-def scenario_of(plan: Plan) -> Scenario:
-    """The catalogue's entry for the plan's scenario."""
-    return CATALOG[plan.scenario]
-
-
 def times_of(plan: Plan) -> Times:
     """Planned moments of an open load; empty for the others, which have none."""
-    load = plan.load
-    if load.kind != "open":
-        return planned_times("constant", 0, 0, 0, burstiness=1, seed=plan.seed)
-    return planned_times(
-        load.arrivals,
-        load.rate_per_s,
-        plan.warmup_s,
-        plan.duration_s or 0.0,
-        burstiness=load.burstiness,
-        seed=plan.seed,
-    )
+    return planned_times(plan.load.segments(plan.warmup_s, plan.duration_s or 0.0), plan.seed)
 
 
 def script_of(plan: Plan) -> tuple[Call, ...]:
-    """The calls of a scripted scenario; empty for the others."""
-    return script_calls(mock=plan.mock_calls) if plan.load.kind == "script" else ()
+    """The calls of a script; empty for the other loads."""
+    return scripted_calls(plan.scenario.calls, mock=plan.mock_calls)
 
 
 def call_of(plan: Plan, call_id: int) -> Call:
-    """Call number ``call_id`` of a mixed scenario."""
-    return mixed_call(scenario_of(plan).mix, plan.seed, call_id)
+    """Call number ``call_id`` of an open or a closed load."""
+    return mixed_call(plan.scenario.workload, plan.seed, call_id)
 
 
 def begun_by_plan(plan: Plan, call_id: int, planned_s: float) -> Begun:
     """What is known of planned call ``call_id`` without making it."""
-    kind, stream = mixed_kind(scenario_of(plan).mix, plan.seed, call_id)
-    return Begun(call_id, 0, kind, planned_s, stream, None)
+    traits = mixed_traits(plan.scenario.workload, plan.seed, call_id)
+    return Begun(call_id, 0, traits.kind, planned_s, traits.stream, None)
 
 
 def window_s(plan: Plan) -> float:

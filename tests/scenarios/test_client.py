@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from reports.sample import Outcome
-from scenarios.model.catalog import Policy
 from scenarios.model.client import Answer, Ask, Client, arrival, closed_user, retry_delay, script
+from scenarios.model.policy import POLICIES, Policy
 from scenarios.model.workload import Call
 
 THREE = Policy(max_tries=3, backoff_s=1.0, backoff_cap_s=8.0)
@@ -41,6 +41,21 @@ def test_a_call_is_tried_at_most_so_often_and_keeps_its_number() -> None:
 def test_retry_after_is_never_undercut() -> None:
     asked = drive(arrival(4, 0.0, CALL, THREE, 0), lambda ask: refused(ask, wait=7.0))
     assert all(later.at_s >= sooner.at_s + 7.1 for sooner, later in pairwise(asked))
+
+
+def test_a_rude_client_tries_at_once_whatever_was_asked_of_it_and_gives_up_in_the_end() -> None:
+    asked = drive(arrival(4, 0.0, CALL, POLICIES["rude"], 0), lambda ask: refused(ask, wait=7.0))
+    assert len(asked) == POLICIES["rude"].max_tries
+    assert all(later.at_s == sooner.at_s + 0.1 for sooner, later in pairwise(asked))
+
+
+def test_a_polite_client_waits_as_asked_spreads_its_tries_and_gives_up_in_the_end() -> None:
+    policy = POLICIES["polite"]
+    asked = drive(arrival(4, 0.0, CALL, policy, 0), lambda ask: refused(ask, wait=2.0))
+    assert len(asked) == policy.max_tries > 1
+    waits = [later.at_s - sooner.at_s - 2.1 for sooner, later in pairwise(asked)]
+    assert all(0 <= wait <= policy.backoff_s * 2**attempt for attempt, wait in enumerate(waits))
+    assert len(set(waits)) == len(waits)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scenarios.command.catalogue import find
 from scenarios.command.options import parser
 from scenarios.command.prepare import plan_of
 from scenarios.command.progress import describe
@@ -82,7 +83,7 @@ def test_ctrl_c_while_modules_are_loaded_is_quiet() -> None:
 
 @pytest.fixture
 def plan() -> Plan:
-    return plan_of(parser().parse_args(["run", "steady"]), [], (), "r", None)
+    return plan_of(parser().parse_args(["run", "steady"]), [], find("steady"), "r", None)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def plan() -> Plan:
         (3.2, "warm-up, 3 of 5 s: 50 answered, 1 in flight"),
         (5.02, "warm-up, 5 of 5 s: 50 answered, 1 in flight"),
         (6.1, "1 of 30 s: 50 answered with the warm-up, 1 in flight"),
-        (36.0, "draining, 1 of at most 60 s: 50 answered with the warm-up, 1 in flight"),
+        (36.0, "draining, 1 of at most 120 s: 50 answered with the warm-up, 1 in flight"),
     ],
 )
 def test_progress_tells_the_warm_up_from_the_window(plan: Plan, now_s: float, line: str) -> None:
@@ -102,5 +103,8 @@ def test_progress_tells_the_warm_up_from_the_window(plan: Plan, now_s: float, li
 @pytest.mark.parametrize(("key", "named"), [("nope", "the given key;"), ("sk-test-secret-1234", "the key …1234;")])
 def test_a_refused_key_is_named_by_what_may_be_shown(key: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
     args = parser().parse_args(["run", "steady", "--target", "http://127.0.0.1:1", "--api-key", key])
-    assert _after(plan_of(args, [], (), "r", None), Path("out"), Merged(answers=3, denied=3), wrong_key=False) == 2
+    assert (
+        _after(plan_of(args, [], find("steady"), "r", None), Path("out"), Merged(answers=3, denied=3), wrong_key=False)
+        == 2
+    )
     assert f"answers 401 to {named}" in capsys.readouterr().err

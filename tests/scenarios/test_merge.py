@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from reports.sample import HEALTH_SCHEMA, SAMPLE_SCHEMA, Outcome
-from scenarios.model.catalog import CATALOG, Load
+from scenarios.command.catalogue import find
+from scenarios.model.load import Closed, Load, Open, Script
 from scenarios.record.merge import merge
 from scenarios.record.plan import ORIGIN, PLAN, Origin, Plan, begun_by_plan, save, times_of
 from scenarios.record.spool import (
@@ -29,25 +30,27 @@ Rows = Callable[[Path], list[dict[str, Any]]]
 
 
 def plan(load: Load, processes: int = 2) -> Plan:
+    scenario = find("smoke" if isinstance(load, Script) else "steady")
     return Plan(
         run_id="r",
-        scenario="smoke" if load.kind == "script" else "steady",
+        scenario=msgspec.structs.replace(
+            scenario,
+            load=load,
+            warmup_s=0.0 if isinstance(load, Script) else 1.0,
+            duration_s=2.0,
+            drain_s=1.0,
+            timeout_s=1.0,
+        ),
         world=None,
         seed=0,
         target="http://127.0.0.1:1",
         target_kind="external",
         api_key="…1234",
-        load=load,
-        warmup_s=0.0 if load.kind == "script" else 1.0,
-        duration_s=2.0,
-        drain_s=1.0,
-        timeout_s=1.0,
         processes=processes,
         time_scale=1.0,
         max_in_flight=10,
         mock_calls=True,
         labels={"a": "b"},
-        gates=CATALOG["steady"].gates,
         argv=("load-test",),
         owner_pid=1,
     )
@@ -68,7 +71,7 @@ def good(recorder: Recorder, note: Begun) -> None:
 def test_a_dead_workers_calls_are_lost_and_an_ended_ones_rest_was_never_sent(
     folder: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
 ) -> None:
-    made = plan(Load("open", rate_per_s=10.0))
+    made = plan(Open(rate_per_s=10.0))
     save(folder, PLAN, made)
     times = times_of(made).tolist()
     for worker in (0, 1):
@@ -102,7 +105,7 @@ def test_a_dead_workers_calls_are_lost_and_an_ended_ones_rest_was_never_sent(
 
 
 def test_a_worker_that_never_began_loses_its_whole_share(folder: Path, rows: Rows) -> None:
-    made = plan(Load("open", rate_per_s=10.0))
+    made = plan(Open(rate_per_s=10.0))
     save(folder, PLAN, made)
     recorder = Recorder(part_path(folder, 0, 5))
     recorder.write(Ended(0.0, dispatched=0))
@@ -116,7 +119,7 @@ def test_a_worker_that_never_began_loses_its_whole_share(folder: Path, rows: Row
 
 
 def test_in_a_closed_load_what_was_begun_and_not_recorded_is_lost(folder: Path, rows: Rows) -> None:
-    save(folder, PLAN, plan(Load("closed", users=2), processes=1))
+    save(folder, PLAN, plan(Closed(users=2), processes=1))
     recorder = Recorder(part_path(folder, 0, 5))
     notes = [Begun(number, 0, "k", 1.0 + number, False, None) for number in range(3)]
     for note in notes:
@@ -130,7 +133,7 @@ def test_in_a_closed_load_what_was_begun_and_not_recorded_is_lost(folder: Path, 
 
 
 def test_an_interrupted_script_accounts_for_every_call(folder: Path, rows: Rows) -> None:
-    save(folder, PLAN, plan(Load("script"), processes=1))
+    save(folder, PLAN, plan(Script(), processes=1))
     recorder = Recorder(part_path(folder, 0, 5))
     note = Begun(0, 0, "plain-en", 0.5, False, None)
     recorder.write(note)
@@ -155,7 +158,7 @@ def test_a_torn_last_line_is_left_out(folder: Path) -> None:
 
 
 def test_files_have_the_shared_schemas(folder: Path) -> None:
-    save(folder, PLAN, plan(Load("open", rate_per_s=5.0)))
+    save(folder, PLAN, plan(Open(rate_per_s=5.0)))
     merge(folder.parent, interrupted=False)
     assert pq.ParquetFile(folder.parent / "samples.parquet").schema_arrow.equals(SAMPLE_SCHEMA, check_metadata=True)
     assert pq.ParquetFile(folder.parent / "health.parquet").schema_arrow.equals(HEALTH_SCHEMA)

@@ -84,7 +84,7 @@ def test_headless_open_load_ends_by_itself_with_a_run_directory(
     found = rows(out)
     assert [row["outcome"] for row in found] == ["ok"] * 45
     document = manifest(out)
-    assert document["load"] == {"kind": "open", "rate_per_s": 30.0, "arrivals": "poisson"}
+    assert document["load"].items() >= {"kind": "open", "rate_per_s": 30.0, "arrivals": "poisson", "calls": 30}.items()
     assert (document["interrupted"], document["api_key"]) == (False, "…5678")
     # Locust counted each request once.
     aggregated = re.search(r"Aggregated\s+(\d+)", said)
@@ -104,7 +104,7 @@ def test_a_master_and_its_workers_write_one_run_directory(
     assert {row["call_id"] % 4 for row in found} == {0, 1, 2, 3}
     assert {row["outcome"] for row in found} <= {"ok", "cut_off"}
     document = manifest(out)
-    assert document["load"] == {"kind": "closed", "users": 4}
+    assert document["load"] == {"kind": "closed", "users": 4, "think_s": 1.0}
     assert [worker["lost"] for worker in document["workers"]] == [False, False]
     assert not document["interrupted"]
     assert "Traceback" not in said

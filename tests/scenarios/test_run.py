@@ -13,10 +13,10 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from scenarios.command.catalogue import find
 from scenarios.command.options import parser
-from scenarios.command.prepare import plan_of
+from scenarios.command.prepare import effective, plan_of
 from scenarios.command.run import judge
-from scenarios.model.catalog import script_calls
 from scenarios.record.manifest import write_manifest
 from scenarios.record.plan import Origin
 
@@ -152,7 +152,7 @@ def test_ctrl_c_before_the_first_request_leaves_nothing(gateway: Any, load_test:
 
 def test_an_end_before_the_zero_is_told_as_none(tmp_path: Path, manifest: Callable[[Path], dict[str, Any]]) -> None:
     args = parser().parse_args(["run", "steady"])
-    plan = plan_of(args, [], (), "r", ("http://127.0.0.1:1", 1))
+    plan = plan_of(args, [], effective(args), "r", ("http://127.0.0.1:1", 1))
     write_manifest(tmp_path, plan, Origin(0.0, 0.0), ended_s=-0.2, interrupted=True, planned_calls=1)
     assert manifest(tmp_path)["ended_s"] == 0.0
 
@@ -174,7 +174,17 @@ def test_an_open_run_records_every_planned_request_on_time(
     assert sorted(row["sent_s"] - row["planned_s"] for row in found)[45] < 0.05
     document = manifest(out)
     assert (document["planned_calls"], document["interrupted"]) == (90, False)
-    assert document["load"] == {"kind": "open", "rate_per_s": 60.0, "arrivals": "poisson"}
+    assert document["load"] == {
+        "kind": "open",
+        "rate_per_s": 60.0,
+        "to_rate_per_s": None,
+        "arrivals": "poisson",
+        "burstiness": None,
+        "think_s": 1.0,
+        "calls": 60,
+    }
+    assert document["workload"]["streamed"] == 0.4
+    assert document["client"] == {"policy": "none"}
     assert (document["target_kind"], document["world"], document["labels"]) == ("external", None, {"build": "7"})
     assert document["ended_s"] >= max(row["end_s"] for row in found)
     health = pq.ParquetFile(out / "health.parquet").read().to_pylist()
@@ -265,7 +275,7 @@ def test_smoke_against_its_own_mock_passes_and_reports(
     assert (run.code, run.err) == (0, "")
     assert run.said.splitlines()[2].startswith("PASS  All 3 gates were kept")
     found = rows(run.out)
-    assert len(found) == len(script_calls(mock=True)) == manifest(run.out)["planned_calls"]
+    assert len(found) == len(find("smoke").calls) == manifest(run.out)["planned_calls"]
     assert [(row["outcome"], row["error_code"]) for row in found if row["error_code"] != row["expected"]] == []
     assert (run.out / "report.html").exists()
     port = re.search(r":(\d+), recording", run.said)

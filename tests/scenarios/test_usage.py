@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from scenarios.__main__ import main
 from scenarios.command import run
+from scenarios.command.catalogue import find, names
 from scenarios.command.options import UsageError, label, parser, positive, seconds, target_url
-from scenarios.command.prepare import masked, read_gates, without_secrets
-from scenarios.model.catalog import CATALOG, Scenario
+from scenarios.command.prepare import without_secrets
+from scenarios.model.scenario import Scenario
+from scenarios.model.workload import masked
 
 
 @pytest.fixture(autouse=True)
@@ -60,13 +62,13 @@ REMOTE = ("--target", "http://127.0.0.1:1", "--api-key", "k")
         (("run", "steady", "--users", "1.5"), "whole number"),
         (("run", "steady", "--duration", "soon"), "write 500ms, 30s, 5m or 1h"),
         (("run", "steady", "--duration", "-5s"), "duration"),
-        (("run", "steady", "--duration", "0"), "longer than 0"),
+        (("run", "steady", "--duration", "0"), "shorter than 1ms"),
         (("run", "steady", "--duration", "99999h"), "30 days"),
         (("run", "steady", "--seed", "-1"), "seed"),
         (("run", "steady", "--label", "x"), "key=value"),
         (("run", "steady", "--arrivals", "weekly"), "invalid choice"),
         (("run", "steady", "--burstiness", "2"), "gamma"),
-        (("run", "steady", "--users", "2", "--processes", "3"), "--processes 3"),
+        (("run", "steady", "--users", "2", "--processes", "3"), "--processes 3 is more than the 2 users"),
         (("run", "steady", "--users", "2", "--arrivals", "poisson"), "--arrivals"),
         (("run", "steady", "--rate", "0.01", "--duration", "1s"), "plan 1 to"),
         (("run", "steady", "--rate", "900000", "--duration", "1h"), "plan 1 to"),
@@ -80,6 +82,8 @@ REMOTE = ("--target", "http://127.0.0.1:1", "--api-key", "k")
         (("run", "smoke", "--rate", "5"), "script"),
         (("run", "smoke", "--processes", "2"), "script"),
         (("run", "steady", "--gates", "none.toml"), "No such file"),
+        (("run", "none.toml"), "none.toml: No such file"),
+        (("run", "./"), "Is a directory"),
         (("run", "steady", "--no-such-option"), "unrecognized"),
         (("run", "steady", "--world", "no-such-world"), "no-such-world"),
         (("recover", "nowhere"), "nothing to recover"),
@@ -119,6 +123,7 @@ def test_an_out_that_cannot_be_used_is_left_alone(capsys: pytest.CaptureFixture[
         ('[[gate]]\nmetric = "error_rate"\nmax = inf', "finite"),
         ('[[gate]]\nmetric = "speed"\nmax = 1', "no metric is called 'speed'; there are scheduled_p50_ms, "),
         ("[[gate", "TOML"),
+        ('\n[[gate]]\nmetric = "count_500"\nmax = -1', "gates.toml:4: gate 1 (count_500): the limit must be 0 or more"),
     ],
 )
 def test_a_bad_gates_file_is_refused(capsys: pytest.CaptureFixture[str], content: str, part: str) -> None:
@@ -126,18 +131,38 @@ def test_a_bad_gates_file_is_refused(capsys: pytest.CaptureFixture[str], content
     assert part in refused(capsys, "run", "steady", "--gates", "gates.toml")
 
 
-def test_what_show_prints_is_a_gates_file(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", "steady"]) == 0
-    Path("gates.toml").write_text(capsys.readouterr().out, "utf-8")
-    assert read_gates(Path("gates.toml")) == CATALOG["steady"].gates
-
-
 def test_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(CATALOG)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(names())
+    for line, scenario in zip(lines, map(find, names()), strict=True):
+        assert line.endswith(f"{scenario.description} ({scenario.load}, world {scenario.world})")
     assert main(["list", "--json"]) == 0
     documents = json.loads(capsys.readouterr().out)
-    assert msgspec.convert(documents, list[Scenario]) == list(CATALOG.values())
+    assert msgspec.convert(documents, list[Scenario]) == [find(name) for name in names()]
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_show_prints_is_the_same_scenario(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main(["show", name]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("# ")
+    Path("copy.toml").write_text(printed, "utf-8")
+    assert find("copy.toml") == find(name)
+    assert main(["show", "copy.toml"]) == 0
+    assert capsys.readouterr().out == printed
+
+
+def test_an_error_of_its_own_is_one_line_a_file_and_70(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scenarios.command.cli.names", lambda: 1 // 0)
+    assert main(["list"]) == 70
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    trace = Path(said.split()[-1])
+    assert "ZeroDivisionError" in trace.read_text()
+    trace.unlink()
 
 
 @pytest.mark.parametrize(

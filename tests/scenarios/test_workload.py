@@ -8,25 +8,29 @@ import re
 import statistics
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
-from mock_server.contract.errors import ERRORS
 from mock_server.contract.lengths import LENGTHS
-from scenarios.model.catalog import CATALOG, MODES, script_calls
+from mock_server.contract.messages import MODES
+from mock_server.contract.tokens import PER_MESSAGE, PER_REPLY, estimate
+from scenarios.command.catalogue import find
+from scenarios.model.text import Language, Task, text
 from scenarios.model.workload import (
     LONGEST_PROMPT_TOKENS,
-    Language,
-    Task,
+    MOST_PROMPT_TOKENS,
+    Lognormal,
+    PromptTokens,
+    Workload,
     mixed_call,
-    mixed_kind,
+    mixed_traits,
     pick,
     prompt_tokens,
-    text,
     uniforms,
 )
 
-MIX = CATALOG["steady"].mix
+MIX = find("steady").workload
 CALLS = [mixed_call(MIX, 0, call_id) for call_id in range(2_000)]
 
 
@@ -37,8 +41,8 @@ def digest(seed: int) -> str:
 
 def test_another_process_asks_the_same_in_another_order() -> None:
     code = (
-        "import hashlib; from scenarios.model.catalog import CATALOG; from scenarios.model.workload import mixed_call;"
-        "made = {i: mixed_call(CATALOG['steady'].mix, 0, i).body for i in (999, 5, 0)};"
+        "import hashlib; from scenarios.command.catalogue import find; from scenarios.model.workload import mixed_call;"
+        "made = {i: mixed_call(find('steady').workload, 0, i).body for i in (999, 5, 0)};"
         "print(hashlib.sha256(made[5] + made[0] + made[999]).hexdigest())"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "123"}
@@ -68,7 +72,8 @@ def test_bodies_keep_the_contract() -> None:
 
 def test_a_kind_is_known_without_making_the_call() -> None:
     for call_id, call in enumerate(CALLS[:300]):
-        assert mixed_kind(MIX, 0, call_id) == (call.kind, call.stream)
+        traits = mixed_traits(MIX, 0, call_id)
+        assert (traits.kind, traits.stream, traits.key) == (call.kind, call.stream, call.key)
 
 
 def test_chinese_prompts_are_chinese_and_english_ones_are_not() -> None:
@@ -80,12 +85,12 @@ def test_chinese_prompts_are_chinese_and_english_ones_are_not() -> None:
 @pytest.mark.parametrize("task", sorted(MIX.tasks))
 def test_lengths_follow_their_lognormal_up_to_the_cap(task: Task) -> None:
     law = LENGTHS[task].prompt
-    assert prompt_tokens(task, 0.5) == pytest.approx(math.exp(law.mu), abs=1)
-    assert prompt_tokens(task, 0.8413447) == pytest.approx(
+    assert prompt_tokens(MIX, task, 0.5) == pytest.approx(math.exp(law.mu), abs=1)
+    assert prompt_tokens(MIX, task, 0.8413447) == pytest.approx(
         min(math.exp(law.mu + law.sigma), LONGEST_PROMPT_TOKENS), rel=0.01
     )
-    assert prompt_tokens(task, 1.0) == LONGEST_PROMPT_TOKENS
-    assert prompt_tokens(task, 0.0) >= 1
+    assert prompt_tokens(MIX, task, 1.0) == LONGEST_PROMPT_TOKENS
+    assert prompt_tokens(MIX, task, 0.0) >= 1
 
 
 @pytest.mark.parametrize("start", [0.0, 0.37, 0.999999])
@@ -93,8 +98,7 @@ def test_lengths_follow_their_lognormal_up_to_the_cap(task: Task) -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_text_is_as_long_as_asked_wherever_it_begins(language: Language, tokens: int, start: float) -> None:
     made = text("conversation", language, tokens, start)
-    units = len(made.split()) * 1.2 if language == "en" else len(made) * 0.72
-    assert units == pytest.approx(tokens, rel=0.15)
+    assert estimate(made) == pytest.approx(tokens, rel=0.05)
 
 
 def test_picking_covers_every_weight() -> None:
@@ -108,18 +112,25 @@ def test_uniforms_depend_on_seed_call_and_concern() -> None:
     assert all(0 <= u < 1 for u in base)
 
 
-def test_smoke_provokes_every_error_that_a_default_world_has() -> None:
-    provoked = {call.expected for call in script_calls(mock=True)} - {None}
-    assert provoked == {error.code for error in ERRORS} - {"IDEMPOTENCY_CONFLICT"}
+@pytest.mark.parametrize("tokens", [20, 200, 100_000])
+@pytest.mark.parametrize("chinese", [0.0, 1.0])
+def test_a_constant_prompt_is_that_long_with_its_framing(tokens: int, chinese: float) -> None:
+    workload = Workload(chinese=chinese, prompt_tokens=PromptTokens(constant=tokens))
+    for call_id in range(20):
+        messages = json.loads(mixed_call(workload, 0, call_id).body)["messages"]
+        length = sum(estimate(message["content"]) + PER_MESSAGE for message in messages) + PER_REPLY
+        assert length == pytest.approx(tokens, rel=0.15)
 
 
-def test_smoke_meets_every_mode_both_languages_and_both_shapes() -> None:
-    kinds = {call.kind for call in script_calls(mock=True)}
-    assert {f"mode-{mode}" for mode in MODES} <= kinds
-    assert {"plain-en", "plain-zh", "stream-en", "stream-zh"} <= kinds
+def test_a_law_of_the_scenarios_own_replaces_every_tasks() -> None:
+    workload = Workload(prompt_tokens=PromptTokens(lognormal=Lognormal(mu=10.0, sigma=1.0)))
+    assert {prompt_tokens(workload, task, 0.5) for task in get_args(Task)} == {round(math.exp(10.0))}
+    assert prompt_tokens(workload, "code", 1.0) == MOST_PROMPT_TOKENS
 
 
-def test_smoke_asks_a_real_gateway_nothing_that_needs_a_test_key() -> None:
-    calls = script_calls(mock=False)
-    assert {call.expected for call in calls} == {None, "INVALID_REQUEST", "INVALID_API_KEY"}
-    assert all("Prefer" not in dict(call.headers) for call in calls)
+def test_keys_are_asked_with_by_their_weights() -> None:
+    workload = Workload(keys={"sk-a": 3, "sk-b": 1})
+    calls = [mixed_call(workload, 0, call_id) for call_id in range(2_000)]
+    assert statistics.mean(call.key == "sk-a" for call in calls) == pytest.approx(0.75, abs=0.04)
+    assert {call.key for call in calls} == {"sk-a", "sk-b"}
+    assert {call.key for call in CALLS} == {""}

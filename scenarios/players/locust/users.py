@@ -21,8 +21,9 @@ from locust import User, task
 
 from reports.sample import Outcome
 from scenarios.model.client import Answer, Ask, Client, arrival, closed_user, script
-from scenarios.model.workload import warm
-from scenarios.record.plan import Origin, Plan, call_of, scenario_of, script_of, times_of, window_s
+from scenarios.model.load import Closed
+from scenarios.model.text import warm
+from scenarios.record.plan import Origin, Plan, call_of, script_of, times_of, window_s
 from scenarios.record.pulse import Pulse
 from scenarios.record.spool import Begun, Ended, Recorder, begun, finished, part_path, unsent
 from scenarios.wire.connections import Wire
@@ -111,10 +112,10 @@ class Session:
 
     def _conduct(self) -> None:
         """Dispatch what is planned, wait for what is in flight, at most until the end of the drain."""
-        if self.plan.load.kind == "open":
+        if self.plan.load.planned:
             self._dispatch()
-        elif self.plan.load.kind == "script" and self.worker == 0:
-            self.play(script(self._script, scenario_of(self.plan).policy, self.plan.seed), planned=False)
+        elif self._script:
+            self.play(script(self._script, self.plan.scenario.policy, self.plan.seed), planned=False)
         else:
             self._sleep_until(window_s(self.plan))
         left = window_s(self.plan) + self.plan.drain_s - self.now()
@@ -126,7 +127,7 @@ class Session:
         gevent.spawn(self._on_done, self)
 
     def _dispatch(self) -> None:
-        plan, policy = self.plan, scenario_of(self.plan).policy
+        plan, policy = self.plan, self.plan.scenario.policy
         for index, planned_s in enumerate(self._times):
             call_id = self.worker + index * plan.processes
             # Built before its moment: only the hand-over happens on time.
@@ -150,20 +151,20 @@ class Session:
     def live_as_user(self) -> None:
         """The life of one Locust user: a client of a closed load; in the other loads it only stands by."""
         plan = self.plan
-        if plan.load.kind != "closed" or self._finished:
+        load = plan.load
+        if not isinstance(load, Closed) or self._finished:
             return
         number = self.worker + self._users * plan.processes
         self._users += 1
-        scenario = scenario_of(plan)
-        users = max(plan.load.users, 1)
+        users = load.users
         client = closed_user(
             number,
             users,
             lambda call_id: call_of(plan, call_id),
             start_s=max(self.now(), min(_SPREAD_S, plan.warmup_s) * (number % users) / users),
             window_s=window_s(plan),
-            think_s=scenario.think_s,
-            policy=scenario.policy,
+            think_s=load.think_s,
+            policy=plan.scenario.policy,
             seed=plan.seed,
         )
         # In a greenlet of the session's own, which the session can end whenever Locust ends its users.
@@ -193,7 +194,7 @@ class Session:
         """Remember a try before it is sent, on disk too unless the plan already knows of it."""
         note = begun(ask, planned_s)
         self._unrecorded[ask.call_id, ask.attempt] = note
-        if self.plan.load.kind != "open" or ask.attempt > 0:
+        if not self.plan.load.planned or ask.attempt > 0:
             self._recorder.write(note)
         if self._script:
             self._next = ask.call_id + 1
