@@ -16,7 +16,7 @@ import msgspec
 
 from reports.sample import Outcome
 from scenarios.model.client import Ask
-from scenarios.wire.reader import Facts
+from scenarios.wire.reader import Reading
 
 PARTS: Final = ".parts"
 # How a worker tells that its first answers were all 401; no signal and no error of Locust's has this number.
@@ -100,12 +100,12 @@ def begun(ask: Ask, planned_s: float) -> Begun:
 
 def unsent(note: Begun, outcome: Outcome) -> Record:
     """The row of a try that has no times: ``never_sent`` or ``lost``."""
-    return finished(note, None, None, Facts(outcome))
+    return finished(note, None, None, Reading(outcome))
 
 
-def finished(note: Begun, sent_s: float | None, end_s: float | None, facts: Facts) -> Record:
-    """The row of a try that ended at ``end_s`` with ``facts``."""
-    timing = facts.timing
+def finished(note: Begun, sent_s: float | None, end_s: float | None, reading: Reading) -> Record:
+    """The row of a try that ended at ``end_s`` with ``reading``."""
+    announced = reading.announced
     return Record(
         call_id=note.call_id,
         attempt=note.attempt,
@@ -113,25 +113,25 @@ def finished(note: Begun, sent_s: float | None, end_s: float | None, facts: Fact
         planned_s=note.planned_s,
         ready_s=None,
         sent_s=sent_s,
-        first_byte_s=facts.first_byte_s,
+        first_byte_s=reading.first_byte_s,
         end_s=end_s,
-        outcome=facts.outcome,
-        status=facts.status,
-        error_code=facts.error_code,
-        provider=facts.provider,
-        model=facts.model,
-        attempts=timing.attempts,
-        prompt_tokens=facts.prompt_tokens,
-        completion_tokens=facts.completion_tokens,
+        outcome=reading.outcome,
+        status=reading.status,
+        error_code=reading.error_code,
+        provider=reading.provider,
+        model=reading.model,
+        attempts=announced.attempts,
+        prompt_tokens=reading.prompt_tokens,
+        completion_tokens=reading.completion_tokens,
         stream=note.stream,
-        chunks=facts.chunks,
-        max_gap_s=facts.max_gap_s,
-        planned_ms=timing.planned_ms,
-        planned_first_ms=timing.planned_first_ms,
-        overhead_ms=timing.overhead_ms,
-        wasted_ms=timing.wasted_ms,
-        connect_ms=None,
-        request_id=facts.request_id,
+        chunks=reading.chunks,
+        max_gap_s=reading.max_gap_s,
+        planned_ms=announced.planned_ms,
+        planned_first_ms=announced.planned_first_ms,
+        overhead_ms=announced.overhead_ms,
+        wasted_ms=announced.wasted_ms,
+        connect_ms=reading.connect_ms,
+        request_id=reading.request_id,
         key=None,
         expected=note.expected,
     )

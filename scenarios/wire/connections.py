@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult
 
+import gevent
 import httptools
-import msgspec
 from gevent import monkey, socket, ssl
 
 from scenarios.model.workload import Call
-from scenarios.wire.reader import Facts, Reader
+from scenarios.wire.reader import HEADERS, Reader, Reading
 
 # Servers close idle connections after 5 s at the earliest (uvicorn, Node.js); a connection is not reused when
 # its server may be closing it at the same moment.
 _IDLE_S: Final = 3.0
+# How long a stream that has said [DONE] may take to end its body too, so that its connection can be used again.
+_REST_S: Final = 1.0
 _READ_BYTES: Final = 1 << 16
+_KEPT_HEADERS: Final = {name.encode(): name for name in (*HEADERS, "content-length", "transfer-encoding")}
+_NOBODY: Final = Reader(stream=False)
+_poll: Final = monkey.get_original("select", "poll")
 
 Clock = Callable[[], float]
 
@@ -34,49 +39,125 @@ class NoAnswerError(ConnectionError):
     """The connection closed before any byte of an answer."""
 
 
-class _Answer:
-    """Receives httptools' callbacks for one answer and hands them to the reader."""
+class _Connection:
+    """One connection and its parser, whose callbacks say where the answer stands.
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    `close` must be called: until then connection and parser hold each other.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_clock",
+        "_headed",
+        "_headers",
+        "_parser",
+        "_poller",
+        "_reader",
+        "done",
+        "idle_since_s",
+        "keep",
+        "now",
+        "sock",
+    )
+
+    def __init__(self, sock: socket.socket, clock: Clock) -> None:
+        self.sock = sock
+        self._clock = clock
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._poller = _poll()
+        self._poller.register(sock.fileno(), 1)
         self._headers: dict[str, str] = {}
-        self.parser = httptools.HttpResponseParser(self)
-        self.now = 0.0
-        self.started = False
-        self.headed = False
-        self.done = False
+        self._reader = _NOBODY
+        self.now = self.idle_since_s = 0.0
+        # How much there is of the answer: any byte, its head, all of it. Then whether the connection outlives it.
+        self._begun = self._headed = self.done = self.keep = False
+
+    def on_message_begin(self) -> None:
+        self._begun = True
+        if self.done:
+            # More than was asked for: whose answer comes next on this connection is not known.
+            self.keep = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        known = _KEPT_HEADERS.get(name.lower())
+        if known is not None:
+            self._headers.setdefault(known, value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
-        status = self.parser.get_status_code()
+        if self.done:
+            return
+        status = self._parser.get_status_code()
         if status >= 200:
-            self.headed = True
+            self._headed = True
+            # The parser knows this only now: at the end of the message it has forgotten.
+            self.keep = self._parser.should_keep_alive()
             self._reader.head(status, self._headers)
         else:
             self._headers.clear()
 
     def on_body(self, piece: bytes) -> None:
-        self._reader.data(piece, self.now)
+        if not self.done:
+            self._reader.data(piece, self.now)
 
     def on_message_complete(self) -> None:
-        self.done = self.headed
+        self.done = self._headed
+
+    def ask(self, payload: bytes, reader: Reader) -> float:
+        """Send ``payload`` and read its answer; the moment it was over. `keep` tells what became of the connection."""
+        self._reader = reader
+        self._headers = {}
+        self._begun = self._headed = self.done = self.keep = False
+        self.sock.sendall(payload)
+        while not self.done:
+            self._read()
+            if reader.done and not self.done:
+                over_s = self.now
+                with gevent.Timeout(_REST_S, False):
+                    while not self.done:
+                        self._read()
+                self.keep = self.keep and self.done
+                return over_s
+        return self.now
+
+    def _read(self) -> None:
+        piece = self.sock.recv(_READ_BYTES)
+        self.now = self._clock()
+        if not piece:
+            self._ended()
+            return
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserError:
+            if not self.done:
+                raise
+            self.keep = False
+
+    def _ended(self) -> None:
+        """The server has closed the connection: the end of a body without framing of its own, else a failure."""
+        framed = "content-length" in self._headers or "chunked" in self._headers.get("transfer-encoding", "").lower()
+        if not self._headed or framed:
+            raise IncompleteBodyError if self._begun else NoAnswerError
+        self.done = True
 
     @property
-    def ends_with_connection(self) -> bool:
-        """Whether the body has no framing of its own and lasts until the connection closes."""
-        coding = self._headers.get("transfer-encoding", "")
-        return self.headed and "content-length" not in self._headers and "chunked" not in coding.lower()
+    def alive(self) -> bool:
+        """Whether an idle connection can be used: something to read would be its server's goodbye."""
+        return not self._poller.poll(0)
+
+    def rest(self, now: float) -> None:
+        """Become idle."""
+        self._reader = _NOBODY
+        self.idle_since_s = now
+
+    def close(self) -> None:
+        """Close it, and let go of everything."""
+        self.sock.close()
+        self._parser = None
+        self._reader = _NOBODY
 
 
-class _Idle(msgspec.Struct):
-    sock: socket.socket
-    since_s: float
-
-
-class Wire:
-    """Connections from one worker to one target.
+class ConnectionPool:
+    """Connections from one worker to one target, the one used last taken first.
 
     ``clock`` gives seconds on the run's clock; ``base_path`` of the target precedes every path.
     """
@@ -92,102 +173,100 @@ class Wire:
         self._addresses = socket.getaddrinfo(self._host, port, type=socket.SOCK_STREAM)
         self._api_key = api_key
         # Connections waiting to be used again, the latest last.
-        self._idle: deque[_Idle] = deque()
+        self._idle: deque[_Connection] = deque()
+        # The heads of requests, which are few, up to the length of the body.
+        self._heads: dict[tuple[object, ...], bytes] = {}
 
     def payload(self, call: Call) -> bytes:
         """The whole request as it goes over the wire."""
+        kind = (call.method, call.path, call.key, call.content_type, call.stream, call.headers)
+        head = self._heads.get(kind)
+        if head is None:
+            head = self._heads[kind] = self._head(call)
+        return b"%b%d\r\n\r\n%b" % (head, len(call.body), call.body)
+
+    def _head(self, call: Call) -> bytes:
         lines = [
             f"{call.method} {self._base_path}{call.path} HTTP/1.1",
             f"Host: {self._authority}",
             f"Authorization: Bearer {call.key or self._api_key}",
             f"Content-Type: {call.content_type}",
-            f"Content-Length: {len(call.body)}",
             f"Accept: {'text/event-stream' if call.stream else 'application/json'}",
             "User-Agent: apiflowx-harness",
             *(f"{name}: {value}" for name, value in call.headers),
+            "Content-Length: ",
         ]
-        return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + call.body
+        return "\r\n".join(lines).encode("latin-1")
 
-    def exchange(self, payload: bytes, reader: Reader) -> Facts:
+    def exchange(self, payload: bytes, reader: Reader) -> Reading:
         """Send ``payload`` and read the answer to its end.
 
-        Every failure of the network or of HTTP framing comes back as `Facts`. A timeout or a kill raised into
+        Every failure of the network or of HTTP framing comes back as a `Reading`. A timeout or a kill raised into
         the greenlet passes through, and closes the connection.
         """
-        sock: socket.socket | None = None
+        connection: _Connection | None = None
         keep = False
         try:
-            sock = self._take()
-            sock.sendall(payload)
-            keep = self._read(sock, reader)
-            return reader.complete()
-        except httptools.HttpParserError:
+            connection = self._take() or self._open(reader.reading)
+            over_s = connection.ask(payload, reader)
+            keep = connection.keep
+            return reader.complete(over_s)
+        except httptools.HttpParserCallbackError:
+            raise
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return reader.garbled()
         except OSError as error:
             return reader.broken(type(error).__name__)
         finally:
-            if sock is not None:
-                if keep:
-                    self._give_back(sock)
-                else:
-                    sock.close()
+            if keep and connection is not None:
+                self._give_back(connection)
+            elif connection is not None:
+                connection.close()
 
-    def _read(self, sock: socket.socket, reader: Reader) -> bool:
-        answer = _Answer(reader)
-        received = False
-        while not answer.done:
-            piece = sock.recv(_READ_BYTES)
-            answer.now = self._clock()
-            if not piece:
-                if answer.ends_with_connection:
-                    return False
-                raise IncompleteBodyError if received else NoAnswerError
-            received = True
-            answer.parser.feed_data(piece)
-        return bool(answer.parser.should_keep_alive())
-
-    def _take(self) -> socket.socket:
-        oldest = self._clock() - _IDLE_S
+    def _take(self) -> _Connection | None:
+        """The connection that was used last, unless it may be closing; those that were are closed here too."""
+        oldest_s = self._clock() - _IDLE_S
         while self._idle:
-            idle = self._idle.pop()
-            if idle.since_s >= oldest and not _readable(idle.sock):
-                return idle.sock
-            idle.sock.close()
-        return self._connect()
+            connection = self._idle.pop()
+            if connection.idle_since_s >= oldest_s and connection.alive:
+                return connection
+            connection.close()
+        return None
 
-    def _give_back(self, sock: socket.socket) -> None:
+    def _give_back(self, connection: _Connection) -> None:
         now = self._clock()
-        self._idle.append(_Idle(sock, now))
-        while self._idle[0].since_s < now - _IDLE_S:
-            self._idle.popleft().sock.close()
+        connection.rest(now)
+        self._idle.append(connection)
+        while self._idle[0].idle_since_s < now - _IDLE_S:
+            self._idle.popleft().close()
+
+    def _open(self, reading: Reading) -> _Connection:
+        began_s = self._clock()
+        connection = _Connection(self._connect(), self._clock)
+        reading.connect_ms = (self._clock() - began_s) * 1e3
+        return connection
 
     def _connect(self) -> socket.socket:
-        failure: OSError | None = None
-        for family, kind, protocol, _, address in self._addresses:
-            sock = socket.socket(family, kind, protocol)
+        """A new connection to the first address that accepts one; raises the last address's ``OSError``."""
+        for family, kind, protocol, _, address in self._addresses[:-1]:
             try:
-                sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return sock if self._tls is None else self._tls.wrap_socket(sock, server_hostname=self._host)
-            except OSError as error:
-                sock.close()
-                failure = error
-            except BaseException:
-                sock.close()
-                raise
-        raise failure or ConnectionError("no address")
+                return self._connect_to(family, kind, protocol, address)
+            except OSError:
+                continue
+        family, kind, protocol, _, address = self._addresses[-1]
+        return self._connect_to(family, kind, protocol, address)
+
+    def _connect_to(self, family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock if self._tls is None else self._tls.wrap_socket(sock, server_hostname=self._host)
+        except BaseException:
+            sock.close()
+            raise
 
     def close(self) -> None:
         """Close what is idle; connections in use close with their requests."""
         while self._idle:
-            self._idle.pop().sock.close()
-
-
-_poll: Final = monkey.get_original("select", "poll")
-
-
-def _readable(sock: socket.socket) -> bool:
-    """Whether an idle connection has something to read: then its server has closed it."""
-    poller = _poll()
-    poller.register(sock.fileno(), 1)
-    return bool(poller.poll(0))
+            self._idle.pop().close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 _BOM: Final = b"\xef\xbb\xbf"
+_DATA: Final = b"data: "
 
 
 class EventParser:
@@ -29,6 +30,18 @@ class EventParser:
 
     def feed(self, piece: bytes) -> list[str]:
         """The events finished by ``piece``, oldest first."""
+        if self._between_events and piece.startswith(_DATA) and piece.endswith(b"\n\n"):
+            # One event, whole and framed as nearly every server does.
+            data = piece[len(_DATA) : -2]
+            if b"\n" not in data and b"\r" not in data:
+                return [data.decode("utf-8", "replace")]
+        return self._feed(piece)
+
+    @property
+    def _between_events(self) -> bool:
+        return self._begun and not (self._rest or self._data or self._type or self._after_cr)
+
+    def _feed(self, piece: bytes) -> list[str]:
         if self._after_cr and piece:
             # The CR already ended its line; the LF of a CRLF split across reads is part of the same ending.
             self._after_cr = False

@@ -10,26 +10,27 @@ from hypothesis import strategies as st
 
 from mock_server.contract.errors import ERRORS
 from reports.sample import Outcome
-from scenarios.wire.reader import Facts, Reader, Timing, retry_after, server_timing
+from scenarios.wire.reader import Reader, Reading
+from scenarios.wire.timing import Announced, retry_after, server_timing
 from scenarios.wire.sse import EventParser
 
 JSON = {"content-type": "application/json; charset=utf-8"}
 SSE = {"content-type": "text/event-stream"}
 
 
-def plain(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Facts:
+def plain(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reading:
     reader = Reader(stream=False)
     reader.head(status, headers or JSON)
     reader.data(document if isinstance(document, bytes) else json.dumps(document).encode(), 2.0)
-    return reader.complete()
+    return reader.complete(9.0)
 
 
-def streamed(events: Sequence[str], *, broken: str | None = None, status: int = 200) -> Facts:
+def streamed(events: Sequence[str], *, broken: str | None = None, status: int = 200) -> Reading:
     reader = Reader(stream=True)
     reader.head(status, SSE)
     for moment, event in enumerate(events):
         reader.data(f"data: {event}\n\n".encode(), float(moment))
-    return reader.complete() if broken is None else reader.broken(broken)
+    return reader.complete(9.0) if broken is None else reader.broken(broken)
 
 
 def test_a_good_answer_gives_all_it_says(document: dict[str, Any]) -> None:
@@ -113,7 +114,7 @@ def test_the_content_type_counts(document: dict[str, Any]) -> None:
     reader = Reader(stream=True)
     reader.head(200, JSON)
     reader.data(json.dumps(document).encode(), 0.0)
-    assert reader.complete().outcome is Outcome.MALFORMED
+    assert reader.complete(9.0).outcome is Outcome.MALFORMED
 
 
 def test_a_plain_answer_cut_short_is_a_connection_failure() -> None:
@@ -129,7 +130,7 @@ def test_a_refused_stream_is_a_refusal() -> None:
     reader = Reader(stream=True)
     reader.head(502, JSON)
     reader.data(b'{"success": false, "error": {"code": "ALL_PROVIDERS_FAILED", "message": "m"}}', 1.0)
-    assert reader.complete().outcome is Outcome.REFUSED
+    assert reader.complete(9.0).outcome is Outcome.REFUSED
 
 
 def test_a_good_stream_is_timed_by_its_pieces(events: list[str]) -> None:
@@ -216,7 +217,7 @@ def test_an_event_without_its_blank_line_is_dropped() -> None:
 
 def test_server_timing_tells_the_plan() -> None:
     header = 'planned;dur=812.3, first;dur=512.4, overhead;dur=0.2, attempts;desc="2", wasted;dur=100'
-    assert server_timing(header) == Timing(812.3, 512.4, 0.2, 100.0, 2)
+    assert server_timing(header) == Announced(812.3, 512.4, 0.2, 100.0, 2)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from scenarios.record.spool import (
     part_path,
     read_notes,
 )
-from scenarios.wire.reader import Facts
+from scenarios.wire.reader import Reading
 
 Rows = Callable[[Path], list[dict[str, Any]]]
 
@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def good(recorder: Recorder, note: Begun) -> None:
-    recorder.write(finished(note, note.planned_s, note.planned_s + 0.5, Facts(Outcome.OK, 200)))
+    recorder.write(finished(note, note.planned_s, note.planned_s + 0.5, Reading(Outcome.OK, 200)))
 
 
 def test_a_dead_workers_calls_are_lost_and_an_ended_ones_rest_was_never_sent(

@@ -26,8 +26,8 @@ from scenarios.model.text import warm
 from scenarios.record.plan import Origin, Plan, call_of, script_of, times_of, window_s
 from scenarios.record.pulse import Pulse
 from scenarios.record.spool import Begun, Ended, Recorder, begun, finished, part_path, unsent
-from scenarios.wire.connections import Wire
-from scenarios.wire.reader import Facts, Reader
+from scenarios.wire.connections import ConnectionPool
+from scenarios.wire.reader import Reader, Reading
 
 # Users of a closed load start spread over this long, so that they do not ask in step.
 _SPREAD_S: Final = 1.0
@@ -81,7 +81,7 @@ class Session:
         self._script = script_of(plan) if worker == 0 else ()
         # How many of the planned arrivals, or of the script's calls, have been handed on.
         self._next = 0
-        self._wire = Wire(urlsplit(plan.target), self.now, api_key)
+        self._wire = ConnectionPool(urlsplit(plan.target), self.now, api_key)
         self._recorder = Recorder(part_path(folder, worker, pid))
         # Tries begun and not yet recorded, by (call_id, attempt); what is left at the end was cut off.
         self._unrecorded: dict[tuple[int, int], Begun] = {}
@@ -204,40 +204,40 @@ class Session:
         reader = Reader(ask.call.stream)
         try:
             with gevent.Timeout(self.plan.timeout_s, _TooSlow):
-                facts = self._wire.exchange(payload, reader)
+                reading = self._wire.exchange(payload, reader)
         except _TooSlow:
-            facts = reader.stopped(Outcome.TIMEOUT, "Timeout")
+            reading = reader.stopped(Outcome.TIMEOUT, "Timeout")
         except gevent.GreenletExit:
             self._record(note, sent_s, reader.stopped(Outcome.CUT_OFF, None), reader.length)
             raise
         except Exception as error:  # a fault of the generator itself: it must not pass for the gateway's
-            facts = reader.stopped(Outcome.LOST, type(error).__name__)
-        return self._record(note, sent_s, facts, reader.length)
+            reading = reader.stopped(Outcome.LOST, type(error).__name__)
+        return self._record(note, sent_s, reading, reader.length)
 
-    def _record(self, note: Begun, sent_s: float, facts: Facts, length: int) -> Answer:
-        end_s = self.now()
-        self._recorder.write(finished(note, sent_s, end_s, facts))
+    def _record(self, note: Begun, sent_s: float, reading: Reading, length: int) -> Answer:
+        end_s = self.now() if reading.end_s is None else reading.end_s
+        self._recorder.write(finished(note, sent_s, end_s, reading))
         del self._unrecorded[note.call_id, note.attempt]
-        good = facts.error_code == note.expected and facts.outcome in (Outcome.OK, Outcome.REFUSED)
+        good = reading.error_code == note.expected and reading.outcome in (Outcome.OK, Outcome.REFUSED)
         self._done += 1
         self._failed += not good
-        self._judge_key(facts, note)
+        self._judge_key(reading, note)
         self._fire(
             request_type="SSE" if note.stream else "JSON",
             name=note.kind,
             response_time=(end_s - sent_s) * 1000,
             response_length=length,
-            exception=None if good else RequestError(f"{facts.outcome} {facts.error_code or ''}".strip()),
+            exception=None if good else RequestError(f"{reading.outcome} {reading.error_code or ''}".strip()),
             context={},
         )
-        return Answer(facts.outcome, end_s, facts.error_code, facts.retry_after_s, begun=facts.status is not None)
+        return Answer(reading.outcome, end_s, reading.error_code, reading.retry_after_s, begun=reading.status is not None)
 
-    def _judge_key(self, facts: Facts, note: Begun) -> None:
+    def _judge_key(self, reading: Reading, note: Begun) -> None:
         """Only 401s among the first answers: the key is wrong, and more of them tell nothing."""
-        if self._answers >= _FIRST_ANSWERS or facts.status is None or note.expected is not None:
+        if self._answers >= _FIRST_ANSWERS or reading.status is None or note.expected is not None:
             return
         self._answers += 1
-        self._denied += facts.status == 401
+        self._denied += reading.status == 401
         if self._answers == self._denied == _FIRST_ANSWERS:
             self.wrong_key = True
             gevent.spawn(self._on_done, self)
