@@ -54,6 +54,11 @@ class Manifest(msgspec.Struct, frozen=True):
     started_at: str
     ended_s: float
     planned_calls: int
+    stopped_s: float | None = None
+    """When no further call was begun though there were some: the run was interrupted, or ended on purpose.
+
+    Ended on purpose, `duration_s` reaches only so far, and what was planned for later has no rows.
+    """
     drain_s: float = 0.0
     timeout_s: float | None = None
     description: str = ""

@@ -15,8 +15,9 @@ import msgspec
 from scenarios.command.options import API_KEY_VARIABLE
 from scenarios.command.target import python_path
 from scenarios.model.load import Closed
+from scenarios.record.notes import Beat
 from scenarios.record.plan import Plan
-from scenarios.record.spool import Beat, part_path, read_line, ready_path
+from scenarios.record.spool import part_path, read_line, ready_path
 
 _LOCUSTFILE: Final = Path(__file__).parents[1] / "locustfile.py"
 _TAIL_BYTES: Final = 1 << 14

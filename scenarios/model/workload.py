@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import struct
 from collections.abc import Mapping
 from statistics import NormalDist
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
@@ -100,9 +101,11 @@ class Traits(NamedTuple):
 def uniforms(seed: int, call_id: int, concern: str) -> tuple[float, ...]:
     """Eight independent numbers in [0, 1) for one concern of one call, by a keyed hash."""
     digest = hashlib.blake2b(f"{seed}/{call_id}/{concern}".encode(), digest_size=64).digest()
-    return tuple(int.from_bytes(digest[i : i + 7], "little") / 2**56 for i in range(0, 64, 8))
+    return tuple([(word & _56_BITS) / 2**56 for word in _EIGHT_WORDS.unpack(digest)])
 
 
+_EIGHT_WORDS: Final = struct.Struct("<8Q")
+_56_BITS: Final = (1 << 56) - 1
 _Key = TypeVar("_Key", bound=str)
 
 

@@ -50,11 +50,14 @@ def write_manifest(
     planned_calls: int,
     workers: Sequence[WorkerFate] = (),
     last_s: float = 0.0,
+    stopped_s: float | None = None,
+    curtailed: bool = False,
     mock_died: bool = False,
 ) -> None:
     """Write or replace the manifest, all of it or nothing.
 
-    ``last_s`` is the last moment anything was recorded; a script lasts until then. ``mock_died`` says that the
+    ``last_s`` is the last moment anything was recorded; a script lasts until then. ``stopped_s`` is when no further
+    call was begun though there were some; in a ``curtailed`` run the window ends there. ``mock_died`` says that the
     run's own mock ended by itself.
     """
     ended_s = max(ended_s, 0.0)
@@ -73,11 +76,12 @@ def write_manifest(
         "workload": _workload(plan),
         "client": scenario.client,
         "warmup_s": plan.warmup_s,
-        "duration_s": _duration(plan, last_s),
+        "duration_s": _duration(plan, last_s, stopped_s if curtailed else None),
         "drain_s": plan.drain_s,
         "timeout_s": plan.timeout_s,
         "started_at": _iso(time.time() if origin is None else origin.unix_s),
         "ended_s": ended_s,
+        "stopped_s": stopped_s,
         "interrupted": interrupted,
         "mock_died": mock_died,
         "planned_calls": planned_calls,
@@ -136,8 +140,10 @@ def _workload(plan: Plan) -> dict[str, Any] | None:
     return {**msgspec.to_builtins(workload), "keys": keys}
 
 
-def _duration(plan: Plan, last_s: float) -> float:
-    """The measured window; where it was open-ended, it lasted until the last record."""
+def _duration(plan: Plan, last_s: float, curtailed_s: float | None) -> float:
+    """The measured window; where nothing says when it ended, it lasted until the last record."""
+    if curtailed_s is not None:
+        return max(curtailed_s - plan.warmup_s, 0.0)
     if isinstance(plan.load, Script) or plan.duration_s is None:
         return max(last_s - plan.warmup_s, 0.0)
     return plan.duration_s

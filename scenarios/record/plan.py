@@ -11,8 +11,8 @@ from scenarios.model.arrivals import Times, planned_times
 from scenarios.model.load import Load
 from scenarios.model.scenario import Scenario
 from scenarios.model.script import scripted_calls
-from scenarios.model.workload import Call, mixed_call, mixed_traits
-from scenarios.record.spool import Begun
+from scenarios.model.workload import Call, masked, mixed_call, mixed_traits
+from scenarios.record.notes import Begun
 
 PLAN: Final = "plan.json"
 ORIGIN: Final = "origin.json"
@@ -131,7 +131,8 @@ def call_of(plan: Plan, call_id: int) -> Call:
 def begun_by_plan(plan: Plan, call_id: int, planned_s: float) -> Begun:
     """What is known of planned call ``call_id`` without making it."""
     traits = mixed_traits(plan.scenario.workload, plan.seed, call_id)
-    return Begun(call_id, 0, traits.kind, planned_s, traits.stream, None)
+    key = masked(traits.key) if traits.key else None
+    return Begun(call_id, 0, traits.kind, planned_s, traits.stream, key, None)
 
 
 def window_s(plan: Plan) -> float:

@@ -7,7 +7,7 @@ import os
 import time
 from typing import Final
 
-from scenarios.record.spool import Beat
+from scenarios.record.notes import Beat
 
 TICK_S: Final = 0.010
 _BEAT_TICKS: Final = 25

@@ -26,6 +26,7 @@ _REST_S: Final = 1.0
 _READ_BYTES: Final = 1 << 16
 _KEPT_HEADERS: Final = {name.encode(): name for name in (*HEADERS, "content-length", "transfer-encoding")}
 _NOBODY: Final = Reader(stream=False)
+_READ: Final = 1
 _poll: Final = monkey.get_original("select", "poll")
 
 Clock = Callable[[], float]
@@ -50,8 +51,10 @@ class _Connection:
         "_clock",
         "_headed",
         "_headers",
+        "_hub",
         "_parser",
         "_poller",
+        "_readable",
         "_reader",
         "done",
         "idle_since_s",
@@ -65,7 +68,10 @@ class _Connection:
         self._clock = clock
         self._parser: Any = httptools.HttpResponseParser(self)
         self._poller = _poll()
-        self._poller.register(sock.fileno(), 1)
+        self._poller.register(sock.fileno(), _READ)
+        # To wait before reading is cheaper than to read in vain first; but TLS may hold what the socket has given.
+        self._hub = gevent.get_hub()
+        self._readable = None if isinstance(sock, ssl.SSLSocket) else self._hub.loop.io(sock.fileno(), _READ)
         self._headers: dict[str, str] = {}
         self._reader = _NOBODY
         self.now = self.idle_since_s = 0.0
@@ -107,30 +113,35 @@ class _Connection:
         self._reader = reader
         self._headers = {}
         self._begun = self._headed = self.done = self.keep = False
-        self.sock.sendall(payload)
-        while not self.done:
-            self._read()
-            if reader.done and not self.done:
+        sent = self.sock.send(payload)
+        if sent < len(payload):
+            self.sock.sendall(payload[sent:])
+        while not self._read():
+            if reader.done:
                 over_s = self.now
                 with gevent.Timeout(_REST_S, False):
-                    while not self.done:
-                        self._read()
+                    while not self._read():
+                        pass
                 self.keep = self.keep and self.done
                 return over_s
         return self.now
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Read once; whether the answer is complete."""
+        if self._readable is not None:
+            self._hub.wait(self._readable)
         piece = self.sock.recv(_READ_BYTES)
         self.now = self._clock()
         if not piece:
             self._ended()
-            return
+            return True
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserError:
             if not self.done:
                 raise
             self.keep = False
+        return self.done
 
     def _ended(self) -> None:
         """The server has closed the connection: the end of a body without framing of its own, else a failure."""
@@ -151,6 +162,8 @@ class _Connection:
 
     def close(self) -> None:
         """Close it, and let go of everything."""
+        if self._readable is not None:
+            self._readable.close()
         self.sock.close()
         self._parser = None
         self._reader = _NOBODY

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mock_server.contract.errors import ERRORS
 from reports.sample import Outcome
 from scenarios.wire.reader import Reader, Reading
-from scenarios.wire.timing import Announced, retry_after, server_timing
 from scenarios.wire.sse import EventParser
+from scenarios.wire.timing import Announced, retry_after, server_timing
 
 JSON = {"content-type": "application/json; charset=utf-8"}
 SSE = {"content-type": "text/event-stream"}

@@ -9,11 +9,24 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "scenarios"
 # A room imports from itself and from those before it.
-ROOMS = (frozenset({"model"}), frozenset({"wire", "record"}), frozenset({"players"}), frozenset({"command"}))
+ROOMS = (
+    frozenset({"model"}),
+    frozenset({"wire", "record"}),
+    frozenset({"book"}),
+    frozenset({"players"}),
+    frozenset({"command"}),
+)
 # What `run` may use of the mock's, beyond its contract: to read and simulate a world it is about to start.
 DOORS = ("mock_server.contract", "mock_server.exits", "mock_server.schema")
 RUN_DOORS = (*DOORS, "mock_server.config", "mock_server.virtual")
-GEVENT = ("wire.connections", "players.locust", "command.plain", "locustfile")
+GEVENT = (
+    "wire.connections",
+    "players.locust",
+    "command.plain",
+    "command.plain_planner",
+    "command.plain_worker",
+    "locustfile",
+)
 
 
 def imports(path: Path) -> set[str]:
@@ -33,7 +46,11 @@ MODULES = {
 }
 
 
-PURE = {name for name in MODULES if name.startswith("model.")} | {"wire.sse", "wire.reader"}
+PURE = {name for name in MODULES if name.startswith("model.")} | {
+    "book",
+    "record.notes",
+    *(f"wire.{name}" for name in ("sse", "reader", "contract", "timing")),
+}
 
 
 def room_of(name: str) -> int:

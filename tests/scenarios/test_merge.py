@@ -13,17 +13,9 @@ from reports.sample import HEALTH_SCHEMA, SAMPLE_SCHEMA, Outcome
 from scenarios.command.catalogue import find
 from scenarios.model.load import Closed, Load, Open, Script
 from scenarios.record.merge import merge
+from scenarios.record.notes import Beat, Begun, PartEnd, finished
 from scenarios.record.plan import ORIGIN, PLAN, Origin, Plan, begun_by_plan, save, times_of
-from scenarios.record.spool import (
-    PARTS,
-    Beat,
-    Begun,
-    Ended,
-    Recorder,
-    finished,
-    part_path,
-    read_notes,
-)
+from scenarios.record.spool import PARTS, Recorder, part_path, read_notes
 from scenarios.wire.reader import Reading
 
 Rows = Callable[[Path], list[dict[str, Any]]]
@@ -65,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def good(recorder: Recorder, note: Begun) -> None:
-    recorder.write(finished(note, note.planned_s, note.planned_s + 0.5, Reading(Outcome.OK, 200)))
+    recorder.write(finished(note, None, note.planned_s, note.planned_s + 0.5, Reading(Outcome.OK, 200)))
 
 
 def test_a_dead_workers_calls_are_lost_and_an_ended_ones_rest_was_never_sent(
@@ -81,7 +73,7 @@ def test_a_dead_workers_calls_are_lost_and_an_ended_ones_rest_was_never_sent(
         recorder.write(Beat(0.0, 0.25, 0.01, None, (0.1,), 3, 0, 0))
         if worker == 0:
             # It handed on four and recorded three: the fourth is a hole that must show.
-            recorder.write(Ended(2.5, dispatched=4))
+            recorder.write(PartEnd(2.5, handed_on=4))
         recorder.close()
     tally = merge(folder.parent, interrupted=True, ended_s=3.0)
 
@@ -108,7 +100,7 @@ def test_a_worker_that_never_began_loses_its_whole_share(folder: Path, rows: Row
     made = plan(Open(rate_per_s=10.0))
     save(folder, PLAN, made)
     recorder = Recorder(part_path(folder, 0, 5))
-    recorder.write(Ended(0.0, dispatched=0))
+    recorder.write(PartEnd(0.0, handed_on=0))
     recorder.close()
     merge(folder.parent, interrupted=True)
     found = rows(folder.parent)
@@ -121,11 +113,11 @@ def test_a_worker_that_never_began_loses_its_whole_share(folder: Path, rows: Row
 def test_in_a_closed_load_what_was_begun_and_not_recorded_is_lost(folder: Path, rows: Rows) -> None:
     save(folder, PLAN, plan(Closed(users=2), processes=1))
     recorder = Recorder(part_path(folder, 0, 5))
-    notes = [Begun(number, 0, "k", 1.0 + number, False, None) for number in range(3)]
+    notes = [Begun(number, 0, "k", 1.0 + number, False, None, None) for number in range(3)]
     for note in notes:
         recorder.write(note)
     good(recorder, notes[0])
-    recorder.write(Begun(0, 1, "k", 9.0, False, None))
+    recorder.write(Begun(0, 1, "k", 9.0, False, None, None))
     recorder.close()
     merge(folder.parent, interrupted=False)
     found = {(row["call_id"], row["try"]): row["outcome"] for row in rows(folder.parent)}
@@ -135,10 +127,10 @@ def test_in_a_closed_load_what_was_begun_and_not_recorded_is_lost(folder: Path, 
 def test_an_interrupted_script_accounts_for_every_call(folder: Path, rows: Rows) -> None:
     save(folder, PLAN, plan(Script(), processes=1))
     recorder = Recorder(part_path(folder, 0, 5))
-    note = Begun(0, 0, "plain-en", 0.5, False, None)
+    note = Begun(0, 0, "plain-en", 0.5, False, None, None)
     recorder.write(note)
     good(recorder, note)
-    recorder.write(Ended(2.0, dispatched=1))
+    recorder.write(PartEnd(2.0, handed_on=1))
     recorder.close()
     merge(folder.parent, interrupted=True)
     found = rows(folder.parent)
@@ -153,7 +145,7 @@ def test_a_torn_last_line_is_left_out(folder: Path) -> None:
     recorder.write(Beat(0.0, 0.25, 0.01, None, (0.1,), 3, 0, 0))
     recorder.close()
     with path.open("ab") as file:
-        file.write(b'["record",1,0,"k",0.')
+        file.write(b'["row",1,0,"k",0.')
     assert list(read_notes(path)) == [Beat(0.0, 0.25, 0.01, None, (0.1,), 3, 0, 0)]
 
 

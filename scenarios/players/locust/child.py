@@ -12,7 +12,8 @@ import gevent
 from locust.env import Environment
 
 from scenarios.players.locust.hooks import on, runner_of
-from scenarios.players.locust.users import GatewayUser, Session
+from scenarios.players.locust.player import LocustPlayer
+from scenarios.players.locust.users import GatewayUser, without_collector
 from scenarios.record.plan import Origin, Plan, load_origin, load_plan
 from scenarios.record.spool import WRONG_KEY_EXIT, ready_path
 
@@ -24,27 +25,30 @@ def attach(environment: Environment, folder: Path, worker: int) -> None:
     """Join the plan in ``folder`` to Locust's start and stop."""
     plan = load_plan(folder)
 
-    def done(session: Session) -> None:
-        environment.process_exit_code = WRONG_KEY_EXIT if session.wrong_key else 0
+    def done(player: LocustPlayer) -> None:
+        environment.process_exit_code = WRONG_KEY_EXIT if player.wrong_key else 0
         runner_of(environment).quit()
 
-    session = Session(
+    player = LocustPlayer(
         plan,
         folder,
         worker,
         os.getpid(),
         os.environ.get("LOAD_TEST_API_KEY", ""),
-        fire=environment.events.request.fire,
+        # Nobody watches this Locust's own table.
+        on_try=None,
         on_done=done,
     )
 
     def started(**_: object) -> None:
         ready_path(folder, worker).touch()
-        session.start(_wait_for_origin(folder))
-        GatewayUser.session = session
+        origin = _wait_for_origin(folder)
+        without_collector()
+        player.start(origin)
+        GatewayUser.player = player
 
     def stopped(**_: object) -> None:
-        session.finish()
+        player.finish()
 
     on(environment.events.test_start, started)
     on(environment.events.test_stop, stopped)
