@@ -65,7 +65,8 @@ SCENARIOS_MAY_IMPORT = (
     "mock_server.exits",
     "mock_server.schema",
 )
-RUN_MAY_IMPORT = (*SCENARIOS_MAY_IMPORT, "mock_server.virtual", "mock_server.config")
+RUNNERS = ("scenarios.command.run", "scenarios.command.target")
+RUN_MAY_IMPORT = (*SCENARIOS_MAY_IMPORT, "mock_server.virtual", "mock_server.config", "mock_server.launch")
 NOT_IN_REPORTS = frozenset({*LOCUST, "starlette", "uvicorn", "scenarios"})
 REPORTS_MAY_IMPORT = ("reports", "mock_server.contract", "mock_server.exits")
 
@@ -214,9 +215,7 @@ def test_scenarios_know_only_the_schema_and_the_contract() -> None:
         for module, tree in sources("scenarios")
         for name in imported(tree)
         if top(name) in {"scenarios", "reports", "mock_server", "tests"}
-        and not any(
-            within(name, ok) for ok in (RUN_MAY_IMPORT if module == "scenarios.command.run" else SCENARIOS_MAY_IMPORT)
-        )
+        and not any(within(name, ok) for ok in (RUN_MAY_IMPORT if module in RUNNERS else SCENARIOS_MAY_IMPORT))
     ]
     assert wrong == []
 

@@ -27,7 +27,7 @@ from scenarios.players.locust.hooks import on
 from scenarios.players.locust.interrupt import Interrupts
 from scenarios.players.locust.player import LocustPlayer
 from scenarios.players.locust.users import GatewayUser, rare_collector, without_collector
-from scenarios.record.merge import merge
+from scenarios.record.merge import ENDING, Ending, merge
 from scenarios.record.notes import PartEnd
 from scenarios.record.plan import ORIGIN, PLAN, Origin, Plan, save
 from scenarios.record.spool import PARTS, read_notes
@@ -169,14 +169,16 @@ class Planner(ABC):
         running, self._running = self._running, None
         if running is None:
             return
+        interrupted = running.hastened or (running.interrupted and self._had_an_end(running.plan))
+        ending = Ending(interrupted=interrupted, curtailed=running.ending and not interrupted)
         if self._recorded_elsewhere(running):
+            save(running.folder, ENDING, ending)
             print(
                 f"Copy {running.folder}/worker-*.jsonl from the other machines here, "
                 f"then `load-test recover {running.run_dir}`"
             )
             return
-        interrupted = running.hastened or (running.interrupted and self._had_an_end(running.plan))
-        merge(running.run_dir, interrupted=interrupted, curtailed=running.ending and not interrupted)
+        merge(running.run_dir, interrupted=ending.interrupted, curtailed=ending.curtailed)
         print(f"Samples are in {running.run_dir}; `perf-report build {running.run_dir}` judges them", flush=True)
 
     def _had_an_end(self, plan: Plan) -> bool:

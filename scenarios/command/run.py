@@ -13,21 +13,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import psutil
 
 from mock_server.config import WorldError, load_world
 from mock_server.contract.accounts import LOAD_TEST_KEY
+from mock_server.exits import Exit
 from scenarios.command.console import put
 from scenarios.command.options import UsageError
 from scenarios.command.prepare import check_out, claim, effective, now_utc, plan_of, run_id
 from scenarios.command.progress import Display
 from scenarios.command.target import OwnMock, probe, python_path
+from scenarios.command.watch import MockWatch
 from scenarios.command.workers import Workers
 from scenarios.record.manifest import write_manifest
-from scenarios.record.merge import Merged, merge
+from scenarios.record.merge import Merged, ending_of, merge
 from scenarios.record.plan import ORIGIN, PLAN, Origin, Plan, Trouble, load_plan, save, script_of, times_of, window_s
 from scenarios.record.spool import PARTS, WRONG_KEY_EXIT, part_owner
 
@@ -37,8 +39,6 @@ _LEAD_S: Final = 0.3
 _POLL_S: Final = 0.05
 # After the drain, how long workers get to write down what they cut off.
 _GRACE_S: Final = 15.0
-_INVALID: Final = 3
-_INTERRUPTED: Final = 130
 _NOTHING_SENT: Final = "interrupted before anything was sent; nothing was written"
 _REPORT_PACKAGES: Final = ("jinja2", "matplotlib", "pandas", "scipy")
 
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     if code is None:
         code = judge(out, inconclusive_ok=args.inconclusive_ok)
     died = mock is not None and mock.death() is not None
-    return _INVALID if died and code != _INTERRUPTED else code
+    return Exit.INVALID if died and code != Exit.INTERRUPTED else code
 
 
 def _free(path: Path) -> Path:
@@ -120,19 +120,20 @@ def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts, mock: Ow
     try:
         problem = _wait_until_ready(workers, interrupts)
         if problem is not None:
-            return _discard(workers, out, problem, _INTERRUPTED if interrupts.count else 2)
+            return _discard(workers, out, problem, Exit.INTERRUPTED if interrupts.count else Exit.UNUSABLE)
         try:
             reset_at = time.monotonic() if mock is None else mock.begin_world()
         except OSError as error:
             why = f"its mock died ({(mock and mock.death()) or error}) before anything was sent; nothing was written"
-            return _discard(workers, out, why, _INVALID)
+            return _discard(workers, out, why, Exit.INVALID)
         zero = time.monotonic() + _LEAD_S
         origin = Origin(zero, time.time() + _LEAD_S, reset_at - zero)
         save(folder, ORIGIN, origin)
         put(f"{plan.scenario.name}: {plan.load} at {plan.target}, recording to {out}")
         if _interrupted_before(zero, interrupts):
-            return _discard(workers, out, _NOTHING_SENT, _INTERRUPTED)
-        death = _watch(workers, plan, origin, interrupts, mock)
+            return _discard(workers, out, _NOTHING_SENT, Exit.INTERRUPTED)
+        with contextlib.nullcontext() if mock is None else MockWatch(mock, folder):
+            death = _watch(workers, plan, origin, interrupts, mock)
         ended_s = time.monotonic() - origin.monotonic_s
         wrong_key = WRONG_KEY_EXIT in workers.codes
     finally:
@@ -143,7 +144,7 @@ def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts, mock: Ow
     if death is not None:
         print(f"load-test: its mock died ({death})", file=sys.stderr)
     if interrupts.count and not merged.handed_on:
-        return _discard(workers, out, _NOTHING_SENT, _INTERRUPTED)
+        return _discard(workers, out, _NOTHING_SENT, Exit.INTERRUPTED)
     return _after(plan, out, merged, wrong_key)
 
 
@@ -210,9 +211,10 @@ def _watch(workers: Workers, plan: Plan, origin: Origin, interrupts: Interrupts,
     return death or (mock.death() if mock is not None else None)
 
 
-def _merge(out: Path, *, interrupted: bool, ended_s: float | None = None, mock_died: bool = False) -> Merged:
+def _merge(out: Path, **how: Any) -> Merged:
+    """`merge`, whose failure tells how to go on."""
     try:
-        return merge(out, interrupted=interrupted, ended_s=ended_s, mock_died=mock_died)
+        return merge(out, **how)
     except OSError as error:
         raise UsageError(
             f"{out}: cannot be written ({error.strerror or error}); what was recorded is in {PARTS}, "
@@ -226,7 +228,7 @@ def _after(plan: Plan, out: Path, merged: Merged, wrong_key: bool) -> int | None
     if wrong_key or (merged.answers and merged.answers == merged.denied):
         key = f"the key {plan.api_key}" if plan.api_key.strip("…") else "the given key"
         print(f"load-test: {plan.target} answers 401 to {key}; check it. Samples are in {out}", file=sys.stderr)
-        return 2
+        return Exit.UNUSABLE
     return None
 
 
@@ -251,7 +253,8 @@ def recover(args: argparse.Namespace) -> int:
     pids = [plan.owner_pid, *(part_owner(path)[1] for path in folder.glob("worker-*.jsonl"))]
     if any(_is_load_test(pid) for pid in pids):
         raise UsageError(f"{args.run_dir}: the run is still going on; stop it first")
-    merged = _merge(args.run_dir, interrupted=True)
+    ending = ending_of(folder)
+    merged = _merge(args.run_dir, interrupted=ending.interrupted, curtailed=ending.curtailed)
     code = _after(plan, args.run_dir, merged, wrong_key=False)
     return judge(args.run_dir, inconclusive_ok=args.inconclusive_ok) if code is None else code
 
@@ -265,7 +268,7 @@ def judge(out: Path, *, inconclusive_ok: bool) -> int:
             f"`perf-report build {out}` judges them",
             file=sys.stderr,
         )
-        return 0 if inconclusive_ok else 4
+        return Exit.PASSED if inconclusive_ok else Exit.UNDECIDED
     command = [sys.executable, "-m", "reports", "build", str(out)]
     command += ["--inconclusive-ok"] if inconclusive_ok else []
     # In a session of its own: Ctrl-C comes to it through us, once, so that it says so and leaves no half file.
@@ -281,4 +284,4 @@ def judge(out: Path, *, inconclusive_ok: bool) -> int:
         except KeyboardInterrupt:
             report.send_signal(signal.SIGINT)
             report.wait(_GRACE_S)
-            return _INTERRUPTED
+            return Exit.INTERRUPTED

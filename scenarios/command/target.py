@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-import select
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 from urllib.parse import urlsplit
 
+from mock_server.launch import Launched, LaunchError, launch
 from scenarios.command.options import UsageError
 
-_START_S: Final = 30.0
-_STOP_S: Final = 5.0
+_RESET_S: Final = 30.0
 _PROBE_S: Final = 5.0
-_READY: Final = "mock-server ready on "
+# The mock is on this machine, whatever proxy the environment names.
+_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def probe(url: str) -> None:
@@ -43,84 +39,42 @@ def python_path() -> dict[str, str]:
 
 
 class OwnMock:
-    """A mock on a free port, in a process group of its own; a context manager that stops it."""
+    """A mock on a free port, which ends with this process at the latest; raises `UsageError` if it does not start."""
 
     def __init__(self, world: str, seed: int, time_scale: float) -> None:
-        self._stopped = False
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
-        command = [sys.executable, "-m", "mock_server", "serve", "--port", "0"]
-        command += ["--world", world, "--seed", str(seed), "--time-scale", str(time_scale)]
-        self._said, write_end = os.pipe()
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=write_end,
-            stderr=self._log,
-            env=python_path(),
-            start_new_session=True,
-        )
-        os.close(write_end)
+        options = ("--world", world, "--seed", str(seed), "--time-scale", str(time_scale))
         try:
-            self.url = self._wait_until_ready()
-        except BaseException:
-            self.stop()
-            raise
+            self._launched: Launched = launch(*options, environment=python_path())
+        except LaunchError as error:
+            raise UsageError(f"the mock did not start: {error}") from None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self._launched.url
 
     @property
     def pid(self) -> int:
         """Of the mock's process, which leads its group."""
-        return self._process.pid
+        return self._launched.pid
 
     def death(self) -> str | None:
         """How it ended by itself; ``None`` while it runs, and when `stop` ended it."""
-        code = self._process.poll()
-        if code is None or self._stopped:
-            return None
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
+        return self._launched.death()
 
     def begin_world(self) -> float:
-        """Start its world's timeline anew; the monotonic moment at which it did."""
-        request = urllib.request.Request(  # noqa: S310 - our own mock's address
-            f"{self.url}/__mock__/reset", b"{}", {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=_START_S):  # noqa: S310 - our own mock's address
-            return time.monotonic()
+        """Start its world's timeline anew; the monotonic moment at which it did. Raises ``OSError``."""
+        self.control("reset", b"{}", _RESET_S)
+        return time.monotonic()
 
-    def _wait_until_ready(self) -> str:
-        deadline = time.monotonic() + _START_S
-        said = b""
-        while not said.endswith(b"\n"):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise UsageError(f"the mock was not ready within {_START_S:.0f} s")
-            if not select.select([self._said], [], [], min(left, 0.5))[0]:
-                continue
-            piece = os.read(self._said, 4096)
-            if not piece:
-                raise UsageError(f"the mock did not start: {self._last_words()}")
-            said += piece
-        for line in said.decode("utf-8", "replace").splitlines():
-            if line.startswith(_READY):
-                return line.removeprefix(_READY).strip()
-        raise UsageError(f"the mock said {said!r} instead of where it is")
-
-    def _last_words(self) -> str:
-        self._process.wait(_STOP_S)
-        self._log.seek(0)
-        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else f"it ended with code {self._process.returncode}"
+    def control(self, what: str, body: bytes | None, timeout_s: float) -> bytes:
+        """What its control plane answers to a GET, or to a POST of ``body``; raises ``OSError``."""
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/__mock__/{what}", body, headers)  # noqa: S310 - our own mock's
+        with _DIRECT.open(request, timeout=timeout_s) as answer:
+            data: bytes = answer.read()
+            return data
 
     def stop(self) -> None:
         """End it, politely first; safe to call twice."""
-        for how in (signal.SIGTERM, signal.SIGKILL):
-            if self._process.poll() is not None:
-                break
-            self._stopped = True
-            os.killpg(self._process.pid, how)
-            try:
-                self._process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                continue
-        if not self._log.closed:
-            self._log.close()
-            os.close(self._said)
+        self._launched.stop()

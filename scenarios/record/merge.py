@@ -25,7 +25,23 @@ from scenarios.record.notes import Beat, Begun, PartEnd, Row, begun, unsent
 from scenarios.record.plan import Origin, Plan, begun_by_plan, load_origin, load_plan, script_of, times_of
 from scenarios.record.spool import MOCK, PARTS, mock_path, part_owner, part_path, read_notes
 
+ENDING: Final = "ending.json"
 _BATCH: Final = 50_000
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How a run ended, as far as its notes cannot tell; what `merge` takes."""
+
+    interrupted: bool
+    curtailed: bool
+
+
+def ending_of(folder: Path) -> Ending:
+    """What whoever planned the run left in its folder of parts; a run that was killed left nothing."""
+    try:
+        return msgspec.json.decode((folder / ENDING).read_bytes(), type=Ending)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return Ending(interrupted=True, curtailed=False)
 
 
 class Merged(msgspec.Struct):

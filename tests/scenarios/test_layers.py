@@ -18,7 +18,7 @@ ROOMS = (
 )
 # What `run` may use of the mock's, beyond its contract: to read and simulate a world it is about to start.
 DOORS = ("mock_server.contract", "mock_server.exits", "mock_server.schema")
-RUN_DOORS = (*DOORS, "mock_server.config", "mock_server.virtual")
+RUN_DOORS = (*DOORS, "mock_server.config", "mock_server.virtual", "mock_server.launch")
 GEVENT = (
     "wire.connections",
     "players.locust",
@@ -64,7 +64,7 @@ def test_other_packages_are_entered_only_by_their_shared_doors(name: str) -> Non
         if module.startswith("reports"):
             assert f"{module}.".startswith(("reports.sample.", "reports.gate."))
         if module.startswith("mock_server"):
-            assert module.startswith(RUN_DOORS if name == "command.run" else DOORS)
+            assert module.startswith(RUN_DOORS if name in ("command.run", "command.target") else DOORS)
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

@@ -12,10 +12,10 @@ import pytest
 from reports.sample import HEALTH_SCHEMA, SAMPLE_SCHEMA, Outcome
 from scenarios.command.catalogue import find
 from scenarios.model.load import Closed, Load, Open, Script
-from scenarios.record.merge import merge
+from scenarios.record.merge import ENDING, Ending, ending_of, merge
 from scenarios.record.notes import Beat, Begun, PartEnd, finished
 from scenarios.record.plan import ORIGIN, PLAN, Origin, Plan, begun_by_plan, save, times_of
-from scenarios.record.spool import PARTS, Recorder, part_path, read_notes
+from scenarios.record.spool import PARTS, Recorder, mock_path, part_path, read_notes
 from scenarios.wire.reader import Reading
 
 Rows = Callable[[Path], list[dict[str, Any]]]
@@ -137,6 +137,76 @@ def test_an_interrupted_script_accounts_for_every_call(folder: Path, rows: Rows)
     assert Counter(row["outcome"] for row in found) == {"ok": 1, "never_sent": 25}
     assert {row["planned_s"] for row in found if row["outcome"] == "never_sent"} == {2.0}
     assert "INVALID_REQUEST" in {row["expected"] for row in found}
+
+
+def test_a_curtailed_run_ends_where_the_last_worker_stopped(
+    folder: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
+) -> None:
+    made = plan(Open(rate_per_s=10.0, arrivals="constant"))
+    save(folder, PLAN, made)
+    times = times_of(made).tolist()
+    for worker, stopped_s in ((0, 1.75), (1, 1.95)):
+        recorder = Recorder(part_path(folder, worker, 100))
+        share = range(worker, 30, 2)
+        sent = [call_id for call_id in share if times[call_id] < stopped_s]
+        for call_id in sent:
+            good(recorder, begun_by_plan(made, call_id, times[call_id]))
+        recorder.write(PartEnd(2.5, len(sent), stopped_s))
+        recorder.close()
+    tally = merge(folder.parent, interrupted=False, curtailed=True)
+    found = sorted(rows(folder.parent), key=lambda row: row["call_id"])
+    # The worker that stopped first owes what was planned until the other one did.
+    assert [row["call_id"] for row in found] == list(range(20))
+    assert [row["call_id"] for row in found if row["outcome"] == "never_sent"] == [18]
+    document = manifest(folder.parent)
+    assert (document["stopped_s"], document["duration_s"], document["planned_calls"]) == (1.95, pytest.approx(0.95), 20)
+    assert (document["interrupted"], tally.rows) == (False, 20)
+
+
+def test_an_interrupted_run_says_when_and_keeps_what_was_planned(
+    folder: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
+) -> None:
+    save(folder, PLAN, plan(Open(rate_per_s=10.0), processes=1))
+    recorder = Recorder(part_path(folder, 0, 100))
+    recorder.write(PartEnd(1.5, 0, 1.4))
+    recorder.close()
+    merge(folder.parent, interrupted=True)
+    document = manifest(folder.parent)
+    assert (document["stopped_s"], document["duration_s"], document["planned_calls"]) == (1.4, 2.0, 30)
+    assert len(rows(folder.parent)) == 30
+
+
+def test_a_killed_run_is_taken_to_have_stopped_at_its_last_record(
+    folder: Path, manifest: Callable[[Path], dict[str, Any]]
+) -> None:
+    save(folder, PLAN, plan(Closed(users=1), processes=1))
+    recorder = Recorder(part_path(folder, 0, 100))
+    good(recorder, Begun(0, 0, "k", 0.7, False, None, None))
+    recorder.close()
+    merge(folder.parent, interrupted=True)
+    assert manifest(folder.parent)["stopped_s"] == 1.2
+
+
+def test_the_mocks_beats_are_told_on_the_runs_clock_from_its_zero_on(folder: Path) -> None:
+    save(folder, PLAN, plan(Open(rate_per_s=5.0)))
+    recorder = Recorder(mock_path(folder))
+    for from_s in (0.25, 0.5, 0.75, 1.0):
+        recorder.write(Beat(from_s, from_s + 0.375, 0.1, 0.0, (0.5,), 0, 0, 3))
+    recorder.close()
+    merge(folder.parent, interrupted=False)
+    found = pq.ParquetFile(folder.parent / "health.parquet").read().to_pylist()
+    # The run's zero is at 1 s of the machine's clock.
+    assert [(row["worker"], row["from_s"], row["at_s"]) for row in found] == [
+        ("mock", -0.25, 0.125),
+        ("mock", 0.0, 0.375),
+    ]
+    assert (found[0]["lag_ms"], found[0]["in_flight"]) == ([0.5], 3)
+
+
+def test_a_merge_of_what_nobody_explained_is_of_an_interrupted_run(folder: Path) -> None:
+    assert ending_of(folder) == Ending(interrupted=True, curtailed=False)
+    save(folder, ENDING, Ending(interrupted=False, curtailed=True))
+    assert ending_of(folder) == Ending(interrupted=False, curtailed=True)
 
 
 def test_a_torn_last_line_is_left_out(folder: Path) -> None:

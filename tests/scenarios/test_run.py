@@ -6,6 +6,7 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,11 @@ def test_smoke_against_its_own_mock_passes_and_reports(
     found = rows(run.out)
     assert len(found) == len(find("smoke").calls) == manifest(run.out)["planned_calls"]
     assert [(row["outcome"], row["error_code"]) for row in found if row["error_code"] != row["expected"]] == []
+    health = pq.ParquetFile(run.out / "health.parquet").read().to_pylist()
+    beats = [row for row in health if row["worker"] == "mock"]
+    assert all(later["from_s"] == sooner["at_s"] for sooner, later in pairwise(beats))
+    assert beats[0]["from_s"] <= 0 < beats[0]["at_s"]
+    assert beats[-1]["at_s"] >= max(row["end_s"] for row in found)
     assert (run.out / "report.html").exists()
     port = re.search(r":(\d+), recording", run.said)
     assert port is not None

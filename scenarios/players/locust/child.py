@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 from pathlib import Path
 from typing import Final
 
@@ -62,11 +60,7 @@ def _wait_for_origin(folder: Path) -> Origin:
 
 
 def _watch_owner(plan: Plan, environment: Environment) -> None:
-    """End when `run` has died: nobody would stop this worker, or the run's own mock."""
+    """End when `run` has died: nobody would stop this worker."""
     while os.getppid() == plan.owner_pid:
         gevent.sleep(_OWNER_POLL_S)
     runner_of(environment).quit()
-    if plan.mock_pid is not None:
-        # Another worker may have been quicker.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(plan.mock_pid, signal.SIGTERM)
