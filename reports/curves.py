@@ -9,10 +9,11 @@ from typing import Final
 
 import numpy as np
 
+from reports.dependence import Floats
 from reports.frame import Run
-from reports.measured import Measured
+from reports.measured import Mask, Measured, Tries
 from reports.sample import Outcome
-from reports.stats import Floats, Observed, observe, percentile_index
+from reports.stats import Observed, observe
 from reports.tables import route_names
 from reports.values import Curve, Curves, Heat, Histogram, Series
 
@@ -27,7 +28,7 @@ _HEAT_ROWS: Final = 24
 def curves(run: Run, measured: Measured) -> Curves:
     """Return the data of every plot."""
     return Curves(
-        series=_series(run),
+        series=_series(run, measured.whole),
         percentiles=tuple(
             _tail(name, measured.observed[name]) for name in ("scheduled", "service") if measured.observed[name].n
         ),
@@ -79,19 +80,15 @@ class InFlight:
         return int(level.max())
 
 
-def _series(run: Run) -> Series:
-    samples, end = run.samples, run.manifest.ended_s
-    planned = samples["planned_s"].to_numpy(dtype=float)
-    finish = samples["end_s"].to_numpy(dtype=float)
-    last = max(end, float(np.nanmax(np.append(finish, planned.max()))), 1e-3)
+def _series(run: Run, whole: Tries) -> Series:
+    planned, finish = whole.column("planned_s"), whole.column("end_s")
+    last = max(run.manifest.ended_s, float(np.nanmax(np.append(finish, planned.max()))), 1e-3)
     width = next((size for size in _BINS_S if last / size <= _MOST_BINS), math.ceil(last / _MOST_BINS))
     edges = np.arange(math.ceil(last / width) + 1, dtype=float) * width
-    outcome = samples["outcome"]
-    answered = outcome.isin([Outcome.OK, Outcome.REFUSED]).to_numpy(dtype=bool)
-    ok = (outcome == Outcome.OK).to_numpy(dtype=bool)
-    expected = samples["expected"].notna().to_numpy(dtype=bool)
-    failed_at = np.where(np.isnan(finish), planned, finish)[~ok & ~expected]
-    middle, high = _per_bin(planned[ok], (finish[ok] - planned[ok]) * 1e3, edges)
+    answered = whole.ended_as(Outcome.OK, Outcome.REFUSED)
+    failed = _unfinished(whole)
+    failed_at = np.where(np.isnan(finish), planned, finish)[failed]
+    middle, high = _per_bin(planned[whole.ok], whole.scheduled_ms[whole.ok], edges)
     return Series(
         bin_s=float(width),
         start_s=_rounded(edges[:-1]),
@@ -101,7 +98,23 @@ def _series(run: Run) -> Series:
         in_flight=_rounded(np.maximum(np.diff(InFlight.of(run).integral(edges)) / width, 0)),
         p50_ms=middle,
         p95_ms=high,
+        unfinished=tuple(int(count) for count in np.histogram(planned[failed], edges)[0]),
+        waited_ms=_longest(planned[failed], whole.scheduled_ms[failed], edges),
     )
+
+
+def _unfinished(tries: Tries) -> Mask:
+    """Which tries did not end ok, though nobody meant them to fail."""
+    return ~tries.ok & tries.frame["expected"].isna().to_numpy(dtype=bool)
+
+
+def _longest(at: Floats, ms: Floats, edges: Floats) -> tuple[float | None, ...]:
+    """The longest time per bin, None for bins without any."""
+    longest = np.full(len(edges) - 1, -np.inf)
+    known = ~np.isnan(ms)
+    where = np.clip(np.digitize(at[known], edges) - 1, 0, len(longest) - 1)
+    np.maximum.at(longest, where, ms[known])
+    return tuple(None if value < 0 else round(float(value), 3) for value in longest)
 
 
 def _per_bin(at: Floats, ms: Floats, edges: Floats) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
@@ -115,7 +128,7 @@ def _per_bin(at: Floats, ms: Floats, edges: Floats) -> tuple[tuple[float | None,
     for begin, end in pairwise(starts):
         found = observe(ms[begin:end])
         for into, p in ((middle, 0.5), (high, 0.95)):
-            index = percentile_index(found, p) if found.n else None
+            index = found.index(p) if found.n else None
             into.append(None if index is None else round(float(found.time[index]), 3))
     return tuple(middle), tuple(high)
 
@@ -123,7 +136,7 @@ def _per_bin(at: Floats, ms: Floats, edges: Floats) -> tuple[tuple[float | None,
 def _tail(name: str, found: Observed) -> Curve:
     """Percentiles towards the tail, evenly spaced in log(1 / (1 - p)), up to the last sample's own."""
     beyond = [float(x) for x in np.geomspace(1.0, max(2, found.n), _POINTS)]
-    points = [(1 - 1 / x, percentile_index(found, max(1 - 1 / x, 1 / found.n))) for x in beyond]
+    points = [(1 - 1 / x, found.index(max(1 - 1 / x, 1 / found.n))) for x in beyond]
     defined = [(share, index) for share, index in points if index is not None]
     return Curve(
         name=name,
@@ -153,21 +166,22 @@ def _routes(measured: Measured) -> tuple[Curve, ...]:
 
 
 def _heat(measured: Measured) -> Heat | None:
-    ms = measured.scheduled_ms[measured.ok]
-    at = measured.column("planned_s")[measured.ok]
     begin, end = measured.window_s
-    if len(ms) == 0 or end <= begin:
+    bad = _unfinished(measured) & ~np.isnan(measured.scheduled_ms)
+    if not (measured.ok | bad).any() or end <= begin:
         return None
+    ms = measured.scheduled_ms[measured.ok | bad]
     lowest = max(float(ms.min()), 0.1)
     highest = max(float(ms.max()), lowest * 1.5)
     ms_edges = np.geomspace(lowest * 0.999, highest * 1.001, _HEAT_ROWS + 1)
     at_edges = np.linspace(begin, end, _HEAT_COLUMNS + 1)
-    counts = np.histogram2d(np.maximum(ms, lowest), np.clip(at, begin, end), (ms_edges, at_edges))[0]
-    return Heat(
-        time_s=_rounded(at_edges),
-        ms=_rounded(ms_edges),
-        counts=tuple(tuple(int(cell) for cell in row) for row in counts),
-    )
+
+    def cells(rows: Mask) -> tuple[tuple[int, ...], ...]:
+        at = np.clip(measured.column("planned_s")[rows], begin, end)
+        counts = np.histogram2d(np.maximum(measured.scheduled_ms[rows], lowest), at, (ms_edges, at_edges))[0]
+        return tuple(tuple(int(cell) for cell in row) for row in counts)
+
+    return Heat(time_s=_rounded(at_edges), ms=_rounded(ms_edges), counts=cells(measured.ok), unfinished=cells(bad))
 
 
 def _residuals(found: Observed) -> Histogram | None:

@@ -2,87 +2,74 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from reports.dependence import Blocks, Floats, Timeline, per_block
 from reports.frame import Run
 from reports.manifest import Manifest
-from reports.sample import CENSORED, Outcome, Phase
-from reports.stats import Floats, Observed, observe
+from reports.sample import UNKNOWN, Outcome, Phase
+from reports.stats import Observed, observe
 
-_BLOCKS = 60  # at most this many blocks of time, none shorter than a second
+Mask = npt.NDArray[np.bool_]
+
+# Outcomes whose first piece, where one was seen, was the begin of an answer and not of an error's body.
+_BEGAN = (Outcome.OK, Outcome.STREAM_BROKEN, Outcome.TIMEOUT, Outcome.CUT_OFF)
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The measure phase of one run. `frame` has one row per try; times in ms are derived from it."""
+class Tries:
+    """Some tries of one run: `frame` has one row per try; times in ms are derived from it."""
 
     manifest: Manifest
     frame: pd.DataFrame
-    calls: pd.DataFrame
-
-    @classmethod
-    def of(cls, run: Run) -> Measured:
-        """Derive from a loaded run. `calls` has the last try of each call planned in the measure phase."""
-        frame = run.samples[run.samples["phase"] == Phase.MEASURE].reset_index(drop=True)
-        last = run.samples.sort_values(["call_id", "try"], kind="stable").drop_duplicates("call_id", keep="last")
-        begun = run.samples.loc[(run.samples["try"] == 0) & (run.samples["phase"] == Phase.MEASURE), "call_id"]
-        return cls(run.manifest, frame, last[last["call_id"].isin(begun)])
-
-    @cached_property
-    def window_s(self) -> tuple[float, float]:
-        """Begin and end of the measure phase; a script has no planned length and ends when all was done."""
-        begin = self.manifest.warmup_s
-        if self.manifest.load.kind == "script" or self.manifest.duration_s == 0:
-            return begin, max(begin, self.manifest.ended_s)
-        return begin, max(begin, min(begin + self.manifest.duration_s, self.manifest.ended_s))
-
-    @property
-    def seconds(self) -> float:
-        """Length of the measure phase."""
-        return self.window_s[1] - self.window_s[0]
 
     def column(self, name: str) -> Floats:
         """One numeric column as floats, NaN where empty."""
         return self.frame[name].to_numpy(dtype=float)
 
     @cached_property
-    def ok(self) -> npt.NDArray[np.bool_]:
+    def ok(self) -> Mask:
         """Which tries are ok."""
-        return (self.frame["outcome"] == Outcome.OK).to_numpy(dtype=bool)
+        return self.ended_as(Outcome.OK)
 
     @cached_property
-    def as_expected(self) -> npt.NDArray[np.bool_]:
+    def unknown(self) -> Mask:
+        """Which tries say nothing about the gateway: never sent, cut off or lost."""
+        return self.ended_as(*UNKNOWN)
+
+    def ended_as(self, *outcomes: Outcome) -> Mask:
+        """Which tries had one of these outcomes."""
+        return self.frame["outcome"].isin(list(outcomes)).to_numpy(dtype=bool)
+
+    @cached_property
+    def as_expected(self) -> Mask:
         """Which tries did what was asked for: ok, or refused with exactly the code provoked on purpose."""
         expected = self.frame["expected"].astype(object)
         provoked = expected.notna().to_numpy(dtype=bool)
-        refused = (self.frame["outcome"] == Outcome.REFUSED).to_numpy(dtype=bool)
         same = (self.frame["error_code"].astype(object) == expected).to_numpy(dtype=bool)
-        return np.where(provoked, refused & same, self.ok)
+        return np.where(provoked, self.ended_as(Outcome.REFUSED) & same, self.ok)
 
     @cached_property
-    def streamed(self) -> npt.NDArray[np.bool_]:
+    def streamed(self) -> Mask:
         """Which tries asked for a stream."""
         return self.frame["stream"].to_numpy(dtype=bool)
 
     @cached_property
-    def censored(self) -> npt.NDArray[np.bool_]:
-        """Which tries are known only to take longer than was seen."""
-        return self.frame["outcome"].isin(list(CENSORED)).to_numpy(dtype=bool)
-
-    @cached_property
     def seen_until_s(self) -> Floats:
-        """When each try ended, or for one that never did, when the run ended."""
+        """When each try ended, or for one that never did, when the run ended; NaN for what was lost."""
         end = self.column("end_s")
-        return np.where(np.isnan(end) & self.censored, self.manifest.ended_s, end)
+        endless = np.isnan(end) & self.ended_as(Outcome.CUT_OFF, Outcome.NEVER_SENT)
+        return np.where(endless, self.manifest.ended_s, end)
 
     @cached_property
     def scheduled_ms(self) -> Floats:
-        """End - planned: what a customer feels. For censored tries, how long they were seen to take."""
+        """End - planned: what a customer feels. For tries that are not ok, how long they were seen to take."""
         return np.maximum(self.seen_until_s - self.column("planned_s"), 0) * 1e3
 
     @cached_property
@@ -91,17 +78,15 @@ class Measured:
         return (self.seen_until_s - self.column("sent_s")) * 1e3
 
     @cached_property
-    def dispatch_ms(self) -> Floats:
-        """Sent - planned: the generator's fault. NaN for what was never sent."""
-        return (self.column("sent_s") - self.column("planned_s")) * 1e3
+    def first_seen(self) -> Mask:
+        """Which tries are streams whose first piece was seen."""
+        return self.streamed & ~np.isnan(self.column("first_byte_s")) & self.ended_as(*_BEGAN)
 
     @cached_property
     def ttft_ms(self) -> Floats:
-        """First content byte - sent, of streams; NaN elsewhere."""
-        first = self.column("first_byte_s") - self.column("sent_s")
-        unseen = np.isnan(first) & self.censored
-        waited = self.seen_until_s - self.column("sent_s")
-        return np.where(self.streamed, np.where(unseen, waited, first), np.nan) * 1e3
+        """First content byte - sent, of streams, or how long a stream without one was seen to take; else NaN."""
+        first = np.where(self.first_seen, self.column("first_byte_s"), self.seen_until_s)
+        return np.where(self.streamed, first - self.column("sent_s"), np.nan) * 1e3
 
     @cached_property
     def tpot_ms(self) -> Floats:
@@ -109,6 +94,90 @@ class Measured:
         tokens = self.column("completion_tokens")
         gaps = np.where(self.streamed & (tokens >= 2), tokens - 1, np.nan)
         return (self.column("end_s") - self.column("first_byte_s")) / gaps * 1e3
+
+
+@dataclass(frozen=True)
+class Measured(Tries):
+    """The measure phase of one run.
+
+    `calls` has the last try of each call planned in it; `whole` has the warm-up's tries too, some of which end in it.
+    """
+
+    calls: Tries
+    whole: Tries
+
+    @classmethod
+    def of(cls, run: Run) -> Measured:
+        """Derive from a loaded run."""
+        samples, manifest = run.samples, run.manifest
+        measure = samples["phase"] == Phase.MEASURE
+        last = samples.sort_values(["call_id", "try"], kind="stable").drop_duplicates("call_id", keep="last")
+        begun = samples.loc[(samples["try"] == 0) & measure, "call_id"]
+        calls = last[last["call_id"].isin(begun)]
+        found = cls(manifest, samples, Tries(manifest, calls), Tries(manifest, samples))
+        stopped = manifest.stopped_s
+        if stopped is not None:
+            # What was planned for after the stop was not asked of anybody.
+            measure &= samples["planned_s"] < stopped
+        return replace(found, frame=samples[measure].reset_index(drop=True))
+
+    def within(self, scope: Mapping[str, str | bool]) -> Measured:
+        """Only the tries that a gate's scope is about; a provider or a model is known of answered tries alone."""
+        parts = [
+            Tries(self.manifest, tries.frame[self._matches(tries.frame, scope)])
+            for tries in (self, self.calls, self.whole)
+        ]
+        return Measured(self.manifest, parts[0].frame.reset_index(drop=True), parts[1], parts[2])
+
+    def _matches(self, frame: pd.DataFrame, scope: Mapping[str, str | bool]) -> Mask:
+        kept = np.ones(len(frame), dtype=bool)
+        for name, wanted in scope.items():
+            column = frame[name]
+            if name == "key" and wanted == self.manifest.api_key:
+                same = column.isna() | (column == wanted)
+            else:
+                same = column == wanted
+            kept &= same.to_numpy(dtype=bool, na_value=False)
+        return kept
+
+    def known(self) -> Measured:
+        """Only the tries of which it is known how the gateway treated them."""
+        calls = Tries(self.manifest, self.calls.frame[~self.calls.unknown])
+        return replace(self, frame=self.frame[~self.unknown].reset_index(drop=True), calls=calls)
+
+    @cached_property
+    def window_s(self) -> tuple[float, float]:
+        """Begin and end of the measure phase; a script has no planned length and ends when all was done."""
+        begin, manifest = self.manifest.warmup_s, self.manifest
+        stopped = manifest.ended_s if manifest.stopped_s is None else min(manifest.stopped_s, manifest.ended_s)
+        if manifest.load.kind == "script" or manifest.duration_s == 0:
+            return begin, max(begin, stopped)
+        return begin, max(begin, min(begin + manifest.duration_s, stopped))
+
+    @property
+    def seconds(self) -> float:
+        """Length of the measure phase."""
+        return self.window_s[1] - self.window_s[0]
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """The measure phase, cut into blocks of time."""
+        return Timeline(self.window_s[0], self.seconds)
+
+    @cached_property
+    def block(self) -> Blocks:
+        """Which block of time each try was planned in."""
+        return self.timeline.block(self.column("planned_s"))
+
+    @cached_property
+    def per_block(self) -> Floats:
+        """How many tries were planned in each block of time."""
+        return per_block(self.block)
+
+    @cached_property
+    def dispatch_ms(self) -> Floats:
+        """Sent - planned: the generator's fault. NaN for what was never sent."""
+        return (self.column("sent_s") - self.column("planned_s")) * 1e3
 
     @cached_property
     def residual_ms(self) -> Floats:
@@ -122,31 +191,25 @@ class Measured:
         return np.where(self.ok & self.streamed, first - self.column("planned_first_ms"), np.nan)
 
     @cached_property
-    def block(self) -> npt.NDArray[np.int64]:
-        """Which block of time each try was planned in."""
-        length = max(1.0, self.seconds / _BLOCKS)
-        offset = (self.column("planned_s") - self.window_s[0]) / length
-        return np.maximum(offset, 0).astype(np.int64)
-
-    @cached_property
     def observed(self) -> dict[str, Observed]:
-        """The distributions that metrics are about, by name; censored ones where they can be known."""
-        awaiting_first = self.censored & np.isnan(self.column("first_byte_s"))
+        """The distributions that metrics are about, by name.
+
+        Of the first three every try is part: how long it was seen to take is less than it would have taken, had it
+        ended ok.
+        """
         return {
-            "scheduled": self._felt(self.scheduled_ms, self.censored),
-            "service": self._felt(self.service_ms, self.censored),
-            "ttft": self._felt(self.ttft_ms, awaiting_first),
-            "tpot": self._finished(self.tpot_ms),
-            "dispatch": observe(self.dispatch_ms),
-            "gap": self._finished(self.column("max_gap_s") * 1e3),
-            "chunks": self._finished(self.column("chunks")),
-            "residual": self._finished(self.residual_ms),
-            "first_residual": self._finished(self.first_residual_ms),
+            "scheduled": observe(self.scheduled_ms, self.ok, self.block, self.seconds),
+            "service": observe(self.service_ms, self.ok, self.block, self.seconds),
+            "ttft": observe(self.ttft_ms, self.first_seen, self.block, self.seconds),
+            "tpot": self.among(self.tpot_ms, self.ok),
+            "dispatch": observe(self.dispatch_ms, None, self.block, self.seconds),
+            "connect": observe(self.column("connect_ms"), None, self.block, self.seconds),
+            "gap": self.among(self.column("max_gap_s") * 1e3, self.ok),
+            "chunks": self.among(self.column("chunks"), self.ok),
+            "residual": self.among(self.residual_ms, self.ok),
+            "first_residual": self.among(self.first_residual_ms, self.ok),
         }
 
-    def _finished(self, values: Floats) -> Observed:
-        return observe(values[self.ok], block=self.block[self.ok])
-
-    def _felt(self, values: Floats, unfinished: npt.NDArray[np.bool_]) -> Observed:
-        rows = self.ok | self.censored
-        return observe(values[rows], ~unfinished[rows], self.block[rows])
+    def among(self, values: Floats, rows: Mask) -> Observed:
+        """Return the distribution of what finished, among some of the tries."""
+        return observe(values[rows], None, self.block[rows], self.seconds)

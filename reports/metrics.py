@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,13 +9,14 @@ from typing import Final, Literal
 
 import numpy as np
 
+from reports.dependence import Floats, per_block
 from reports.gate import Gate
-from reports.measured import Measured
-from reports.sample import Outcome
-from reports.stats import percentile, samples_for_percentile, samples_for_rate, share_within, wilson
+from reports.measured import Mask, Measured, Tries
+from reports.percentiles import enough_samples, percentile
+from reports.rates import enough_tries, share
+from reports.sample import UNKNOWN, Outcome
+from reports.throughput import NO_RATE, enough_answers, has_rate, meets, objectives, per_second
 from reports.values import Estimate
-
-Family = Literal["scheduled", "service", "ttft", "tpot"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Metric:
     mock_only: bool = False
 
 
-_LATENCIES: Final[dict[Family, tuple[str, str]]] = {
+_LATENCIES: Final[dict[str, tuple[str, str]]] = {
     "scheduled": ("Scheduled latency", "end - planned: what a customer feels, waiting for the generator included"),
     "service": ("Service latency", "end - sent"),
     "ttft": ("Time to first token", "first content byte - sent; streams"),
@@ -41,118 +41,108 @@ _LATENCIES: Final[dict[Family, tuple[str, str]]] = {
 }
 _WORDS: Final = {"p50": "p50", "p95": "p95", "p99": "p99", "p999": "p99.9"}
 _UNEXPECTED: Final = "tries that were neither ok nor refused with the code provoked on purpose"
+_Of = Callable[[Measured], Tries]
 _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 
 
-def rate(hits: int, n: int) -> Estimate:
-    """Return a share with its Wilson interval, or nothing where there is nothing to share."""
-    if n == 0:
-        return Estimate(unit="share", n=0, note="no requests of this sort")
-    low, high = wilson(hits, n)
-    return Estimate(unit="share", n=n, value=hits / n, low=low, high=high, method="Wilson")
-
-
-def _count(value: int, n: int) -> Estimate:
-    return Estimate(unit="count", n=n, value=value, low=value, high=value, exact=True, method="count")
+def _count(hit: Mask, unknown: Mask) -> Estimate:
+    """Count tries exactly; those of which it is not known may all have been hit."""
+    value, missing = int(np.count_nonzero(hit)), int(np.count_nonzero(unknown & ~hit))
+    return Estimate(
+        unit="count",
+        n=len(hit),
+        value=value,
+        low=value,
+        high=value + missing,
+        exact=not missing,
+        unknown=missing,
+        method="count",
+    )
 
 
 def _percentile(name: str, p: float, measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
     return percentile(measured.observed[name], p, "ms")
 
 
-def _error_rate(measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
-    return rate(int(np.count_nonzero(~measured.ok)), len(measured.ok))
+def _not_ok(tries: Tries) -> Mask:
+    return ~tries.ok & ~tries.unknown
 
 
-def _unexpected_rate(measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
-    return rate(int(np.count_nonzero(~measured.as_expected)), len(measured.ok))
+def _unexpected(tries: Tries) -> Mask:
+    return ~tries.as_expected & ~tries.unknown
 
 
-def _call_failure_rate(measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
-    failed = int((measured.calls["outcome"] != Outcome.OK).sum())
-    return rate(failed, len(measured.calls))
+def _blocks(hit: Callable[[Tries], Mask], tries: Tries, measured: Measured) -> tuple[Floats, Floats, float]:
+    """How many were hit and how many there are in each block of time, and how long the blocks are together."""
+    block = measured.timeline.block(tries.column("planned_s"))
+    return per_block(block[hit(tries)]), per_block(block), measured.seconds
+
+
+def _share(hit: Callable[[Tries], Mask], of: _Of, measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
+    tries = of(measured)
+    return share(*_blocks(hit, tries, measured), int(np.count_nonzero(tries.unknown)))
+
+
+def _enough_share(
+    hit: Callable[[Tries], Mask], of: _Of, measured: Measured, _seen: Estimate, limit: float
+) -> int | None:
+    tries = of(measured)
+    return enough_tries(*_blocks(hit, tries, measured), limit, int(np.count_nonzero(tries.unknown)))
+
+
+def _all(measured: Measured) -> Tries:
+    return measured
+
+
+def _calls(measured: Measured) -> Tries:
+    return measured.calls
 
 
 def _outcome_count(outcome: Outcome, measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
-    return _count(int((measured.frame["outcome"] == outcome).sum()), len(measured.frame))
+    # What the generator did to a try is known.
+    own = outcome in UNKNOWN
+    return _count(measured.ended_as(outcome), np.zeros_like(measured.unknown) if own else measured.unknown)
 
 
 def _status_count(status: int, measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
-    return _count(int((measured.frame["status"] == status).sum()), len(measured.frame))
+    return _count(measured.column("status") == status, measured.unknown)
 
 
 def _unexpected_count(measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
-    return _count(int(np.count_nonzero(~measured.as_expected)), len(measured.frame))
-
-
-def _per_second(measured: Measured, low: int, value: int, high: int, exact: bool) -> Estimate:
-    n = len(measured.frame)
-    if measured.manifest.load.kind == "script" or measured.seconds <= 0:
-        return Estimate(unit="per_s", n=n, note="a script has no rate")
-    return Estimate(
-        unit="per_s",
-        n=n,
-        value=value / measured.seconds,
-        low=low / measured.seconds,
-        high=high / measured.seconds,
-        exact=exact,
-        method="count" if exact else "Wilson",
-    )
+    return _count(_unexpected(measured), measured.unknown)
 
 
 def _offered_rate(measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
     n = len(measured.frame)
-    return _per_second(measured, n, n, n, exact=True)
+    if not has_rate(measured):
+        return Estimate(unit="per_s", n=n, note=NO_RATE)
+    offered = n / measured.seconds
+    return Estimate(unit="per_s", n=n, value=offered, low=offered, high=offered, exact=True, method="count")
 
 
 def _achieved_rate(measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
-    done = int(measured.frame["outcome"].isin([Outcome.OK, Outcome.REFUSED]).sum())
-    return _per_second(measured, done, done, done, exact=True)
-
-
-def objectives(gates: tuple[Gate, ...]) -> dict[Family, float]:
-    """Return the loosest upper limit, ms, of each family of latencies that the gates name."""
-    limits: dict[Family, float] = {}
-    for family in _LATENCIES:
-        given = [g.max for g in gates if g.max is not None and g.metric.startswith(f"{family}_")]
-        if given:
-            limits[family] = max(given)
-    return limits
+    return per_second(measured, measured.whole.ok)
 
 
 def _goodput(measured: Measured, gates: tuple[Gate, ...]) -> Estimate:
-    good = measured.ok.copy()
-    values = {
-        "scheduled": measured.scheduled_ms,
-        "service": measured.service_ms,
-        "ttft": measured.ttft_ms,
-        "tpot": measured.tpot_ms,
-    }
-    for family, limit in objectives(gates).items():
-        good &= ~(values[family] > limit)
-    n, hits = len(good), int(np.count_nonzero(good))
-    low, high = wilson(hits, n)
-    return _per_second(measured, math.floor(low * n), hits, math.ceil(high * n), exact=False)
+    return per_second(measured, meets(measured.whole, objectives(gates)))
 
 
 def _enough_percentile(name: str, p: float, measured: Measured, _seen: Estimate, limit: float) -> int | None:
-    found = measured.observed[name]
-    return samples_for_percentile(p, share_within(found, limit), found.n)
+    return enough_samples(measured.observed[name], p, limit)
 
 
-def _enough_rate(_measured: Measured, seen: Estimate, limit: float) -> int | None:
-    return None if seen.value is None else samples_for_rate(seen.value, limit, seen.n)
-
-
-def _enough_goodput(measured: Measured, seen: Estimate, limit: float) -> int | None:
-    offered = _offered_rate(measured, ()).value
-    if seen.value is None or not offered:
-        return None
-    return samples_for_rate(seen.value / offered, limit / offered, seen.n)
+def _enough_per_second(_measured: Measured, seen: Estimate, limit: float) -> int | None:
+    return enough_answers(seen, limit)
 
 
 def _never(_measured: Measured, _seen: Estimate, _limit: float) -> int | None:
     return None
+
+
+def _share_metric(name: str, label: str, meaning: str, hit: Callable[[Tries], Mask], of: _Of) -> Metric:
+    said = f"{meaning}, of those whose end is known"
+    return Metric(name, label, "share", "lower", said, partial(_share, hit, of), partial(_enough_share, hit, of))
 
 
 def _latency_metrics() -> list[Metric]:
@@ -220,34 +210,10 @@ def _residual_metrics() -> list[Metric]:
 
 
 _OUTCOME_RATES: Final = (
-    Metric(
-        "error_rate",
-        "Error rate",
-        "share",
-        "lower",
-        "share of tries whose outcome is not ok",
-        _error_rate,
-        _enough_rate,
-    ),
-    Metric(
-        "unexpected_rate",
-        "Unexpected outcomes",
-        "share",
-        "lower",
-        f"share of {_UNEXPECTED}",
-        _unexpected_rate,
-        _enough_rate,
-    ),
+    _share_metric("error_rate", "Error rate", "share of tries whose outcome is not ok", _not_ok, _all),
+    _share_metric("unexpected_rate", "Unexpected outcomes", f"share of {_UNEXPECTED}", _unexpected, _all),
     Metric("unexpected_count", "Unexpected outcomes", "count", "lower", _UNEXPECTED, _unexpected_count, _never),
-    Metric(
-        "call_failure_rate",
-        "Failed calls",
-        "share",
-        "lower",
-        "share of calls whose last try is not ok",
-        _call_failure_rate,
-        _enough_rate,
-    ),
+    _share_metric("call_failure_rate", "Failed calls", "share of calls whose last try is not ok", _not_ok, _calls),
 )
 _PER_SECOND: Final = (
     Metric(
@@ -264,18 +230,18 @@ _PER_SECOND: Final = (
         "Achieved rate",
         "per_s",
         "higher",
-        "tries planned in the measure phase that were answered (ok or refused) / its length",
+        "ok answers that ended in the measure phase / its length",
         _achieved_rate,
-        _never,
+        _enough_per_second,
     ),
     Metric(
         "goodput_per_s",
         "Goodput",
         "per_s",
         "higher",
-        "ok tries that kept the loosest upper limit of every latency family the gates name / length",
+        "the same, of ok answers that kept the loosest upper limit of every latency family the gates name",
         _goodput,
-        _enough_goodput,
+        _enough_per_second,
     ),
 )
 

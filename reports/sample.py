@@ -55,8 +55,8 @@ OUTCOMES: Final[dict[Outcome, str]] = {
     Outcome.LOST: "its worker died; makes the run invalid",
 }
 
-# Outcomes whose latency is only known to exceed what was observed (right-censored).
-CENSORED: Final = frozenset({Outcome.CUT_OFF, Outcome.TIMEOUT, Outcome.NEVER_SENT})
+# Outcomes that say nothing about the gateway: how the try would have ended is not known.
+UNKNOWN: Final = (Outcome.CUT_OFF, Outcome.NEVER_SENT, Outcome.LOST)
 
 
 def _column(name: str, kind: pa.DataType, meaning: str, *, null: bool = True) -> pa.Field:

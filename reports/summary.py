@@ -22,18 +22,27 @@ def summarise(run: Run, gates: tuple[Gate, ...]) -> Summary:
     valid = not any(check.result is Result.INVALID for check in checks)
     judged = judge_gates(measured, gates, valid=valid)
     flight = InFlight.of(run)
+    errors, routes, kinds = tables.errors(measured), tables.by_route(measured), tables.by_kind(measured)
+    cut = {
+        name: rest
+        for name, (_, rest) in zip(("errors", "routes", "kinds"), (errors, routes, kinds), strict=True)
+        if rest
+    }
+    unscoped = tuple(gate for gate in gates if not gate.scope)
     return Summary(
         schema_version=SUMMARY_VERSION,
-        verdict=judge_run(checks, judged),
+        verdict=judge_run(checks, judged, answered=answered(measured)),
         gates=judged,
         checks=checks,
-        metrics={name: metric.estimate(measured, gates) for name, metric in METRICS.items()},
+        metrics={name: metric.estimate(measured, unscoped) for name, metric in METRICS.items()},
         ledger=ledger,
         latency=tables.latency(measured),
-        errors=tables.errors(measured),
-        routes=tables.by_route(measured),
-        kinds=tables.by_kind(measured),
+        errors=errors[0],
+        routes=routes[0],
+        kinds=kinds[0],
         ways=tables.by_way(measured),
+        cut=cut,
+        connections=tables.connections(measured),
         in_flight_mean=flight.mean(*measured.window_s),
         in_flight_max=flight.highest(*measured.window_s),
         health=workers,
@@ -47,13 +56,18 @@ def summarise(run: Run, gates: tuple[Gate, ...]) -> Summary:
     )
 
 
+def answered(measured: Measured) -> bool:
+    """Whether anything ended ok, or all calls were to provoke an error."""
+    return bool(measured.ok.any() or measured.frame["expected"].notna().all())
+
+
 def _notes(measured: Measured, ledger: Ledger) -> list[str]:
     notes = []
     scheduled = measured.observed["scheduled"]
     if scheduled.censored:
         notes.append(
-            f"{scheduled.censored:,} requests timed out, were cut off or never sent: latencies are "
-            "Kaplan-Meier percentiles over them too, and gates use those."
+            f"{scheduled.censored:,} tries did not end ok: percentiles are Kaplan-Meier's, which take each of them "
+            "as lasting at least as long as it was seen to."
         )
     provoked = int(measured.frame["expected"].notna().sum())
     if provoked:

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from reports.dependence import per_block
 from reports.measured import Measured
-from reports.metrics import rate
+from reports.percentiles import percentile
+from reports.rates import share
 from reports.sample import Outcome
-from reports.stats import Floats, Observed, observe, percentile
-from reports.values import ErrorRow, GroupRow, PlainSpread, Slow, Spread
+from reports.stats import Observed, observe
+from reports.values import Connections, Cut, ErrorRow, GroupRow, PlainSpread, Slow, Spread
 
 _LATENCY: Final = {
     "scheduled": ("Scheduled", "end - planned: what a customer feels", "ms"),
@@ -23,6 +25,7 @@ _LATENCY: Final = {
     "gap": ("Longest gap", "longest silence between two pieces of a stream", "ms"),
     "chunks": ("Pieces", "non-empty pieces of a stream", "pieces"),
     "dispatch": ("Dispatch delay", "sent - planned: the generator's own lateness, all sent tries", "ms"),
+    "connect": ("Connecting", "what opening a connection took, of tries that opened one", "ms"),
 }
 _RESIDUALS: Final = {
     "residual": ("Whole answer", "service latency - planned latency", "ms"),
@@ -49,7 +52,7 @@ def _spread(measured: Measured, name: str, label: str, meaning: str, unit: str) 
     finished = found.time[found.event]
     plain = None
     if found.censored:
-        alone = observe(finished)
+        alone = Observed(finished, np.ones(len(finished), dtype=bool), found.block[found.event], found.seconds)
         plain = PlainSpread(
             n=alone.n,
             p50=percentile(alone, 0.5, unit),
@@ -83,86 +86,100 @@ def route_names(frame: pd.DataFrame) -> pd.Series[str]:
     return pd.Series(np.array(names, dtype=object)[which], index=frame.index)
 
 
-def by_route(measured: Measured) -> tuple[GroupRow, ...]:
+def by_route(measured: Measured) -> tuple[tuple[GroupRow, ...], Cut | None]:
     """One row per provider/model that answered, the busiest first."""
     names = route_names(measured.frame)
     return _groups(measured, names.where(names != ""))
 
 
-def by_kind(measured: Measured) -> tuple[GroupRow, ...]:
+def by_kind(measured: Measured) -> tuple[tuple[GroupRow, ...], Cut | None]:
     """One row per kind of call, the most frequent first."""
     return _groups(measured, measured.frame["kind"])
 
 
 def by_way(measured: Measured) -> tuple[GroupRow, ...]:
     """Streamed calls beside plain ones."""
-    return _groups(measured, measured.frame["stream"].map({True: "streamed", False: "plain"}))
+    return _groups(measured, measured.frame["stream"].map({True: "streamed", False: "plain"}))[0]
 
 
-def _groups(measured: Measured, names: pd.Series[str]) -> tuple[GroupRow, ...]:
+def _groups(measured: Measured, names: pd.Series[str]) -> tuple[tuple[GroupRow, ...], Cut | None]:
     codes, labels = pd.factorize(names)
     sizes = np.bincount(codes[codes >= 0], minlength=len(labels))
-    busiest = np.argsort(-sizes, kind="stable")[:_MOST_ROWS]
-    return tuple(_group(measured, str(labels[at]), codes == at) for at in busiest)
+    busiest = np.argsort(-sizes, kind="stable")
+    shown = busiest[:_MOST_ROWS]
+    return tuple(_group(measured, str(labels[at]), codes == at) for at in shown), _cut(sizes[busiest[_MOST_ROWS:]])
+
+
+def _cut(sizes: npt.NDArray[np.int64]) -> Cut | None:
+    return Cut(rows=len(sizes), tries=int(sizes.sum())) if len(sizes) else None
 
 
 def _group(measured: Measured, name: str, rows: npt.NDArray[np.bool_]) -> GroupRow:
     good = rows & measured.ok
-    service = _among(measured.service_ms, good)
-    tries, ok = int(np.count_nonzero(rows)), int(np.count_nonzero(good))
+    service = measured.among(measured.service_ms, good)
+    tries, ok = per_block(measured.block[rows]), per_block(measured.block[good])
     return GroupRow(
         name=name,
-        tries=tries,
-        ok=ok,
-        ok_rate=rate(ok, tries),
+        tries=int(tries.sum()),
+        ok=int(ok.sum()),
+        ok_rate=share(ok, tries, measured.seconds, int(np.count_nonzero(rows & measured.unknown))),
         p50=percentile(service, 0.5, "ms"),
         p95=percentile(service, 0.95, "ms"),
         p99=percentile(service, 0.99, "ms"),
-        ttft_p50=percentile(_among(measured.ttft_ms, good), 0.5, "ms"),
-        tpot_p50=percentile(_among(measured.tpot_ms, good), 0.5, "ms"),
+        ttft_p50=percentile(measured.among(measured.ttft_ms, good), 0.5, "ms"),
+        tpot_p50=percentile(measured.among(measured.tpot_ms, good), 0.5, "ms"),
         as_expected=int(np.count_nonzero(rows & measured.as_expected)),
     )
 
 
-def _among(values: Floats, rows: npt.NDArray[np.bool_]) -> Observed:
-    return observe(values[rows])
-
-
-def errors(measured: Measured) -> tuple[ErrorRow, ...]:
+def errors(measured: Measured) -> tuple[tuple[ErrorRow, ...], Cut | None]:
     """Tries that were not ok, grouped by outcome, status and code (never by message), most frequent first."""
     bad = ~measured.ok
+    frame = measured.frame[bad]
     table = pd.DataFrame(
         {
-            "outcome": measured.frame["outcome"].astype(str),
-            "status": measured.frame["status"].fillna(-1).astype(int),
-            "code": measured.frame["error_code"].astype(object).fillna(""),
-            "expected": measured.as_expected,
-            "planned": measured.column("planned_s"),
-            "service": measured.service_ms,
+            "outcome": frame["outcome"].astype(str),
+            "status": frame["status"].fillna(-1).astype(int),
+            "code": frame["error_code"].astype(object).fillna(""),
+            "expected": measured.as_expected[bad],
+            "planned": measured.column("planned_s")[bad],
+            "service": measured.service_ms[bad],
+            "block": measured.block[bad],
         }
-    )[bad]
-    total = len(measured.frame)
-    rows = [
-        ErrorRow(
-            outcome=Outcome(str(outcome)),
-            status=int(status) if status >= 0 else None,
-            error_code=str(code) or None,
-            count=len(rows),
-            rate=rate(len(rows), total),
-            expected=int(rows["expected"].sum()),
-            first_s=float(rows["planned"].min()),
-            last_s=float(rows["planned"].max()),
-            p50_ms=percentile(observe(rows["service"].to_numpy(dtype=float)), 0.5, "ms").value,
-        )
-        for (outcome, status, code), rows in _grouped(table)
-    ]
-    return tuple(sorted(rows, key=lambda row: -row.count)[:_MOST_ROWS])
+    )
+    groups = sorted(_grouped(table), key=lambda group: -len(group[1]))
+    left = np.array([len(rows) for _, rows in groups[_MOST_ROWS:]], dtype=np.int64)
+    return tuple(_error(measured, key, rows) for key, rows in groups[:_MOST_ROWS]), _cut(left)
+
+
+def _error(measured: Measured, key: tuple[str, int, str], rows: pd.DataFrame) -> ErrorRow:
+    outcome, status, code = key
+    hits = per_block(rows["block"].to_numpy(dtype=np.int64))
+    return ErrorRow(
+        outcome=Outcome(outcome),
+        status=status if status >= 0 else None,
+        error_code=code or None,
+        count=len(rows),
+        rate=share(hits, measured.per_block, measured.seconds),
+        expected=int(rows["expected"].sum()),
+        first_s=float(rows["planned"].min()),
+        last_s=float(rows["planned"].max()),
+        p50_ms=percentile(observe(rows["service"].to_numpy(dtype=float)), 0.5, "ms").value,
+    )
 
 
 def _grouped(table: pd.DataFrame) -> Iterator[tuple[tuple[str, int, str], pd.DataFrame]]:
     for key, rows in table.groupby(["outcome", "status", "code"]):
         outcome, status, code = cast("tuple[str, int, str]", key)
-        yield (outcome, status, code), rows
+        yield (str(outcome), int(status), str(code)), rows
+
+
+def connections(measured: Measured) -> Connections:
+    """How many connections the whole run opened, and how many tries were sent over them."""
+    whole = measured.whole
+    sent = int(np.count_nonzero(~np.isnan(whole.column("sent_s"))))
+    opened = int(np.count_nonzero(~np.isnan(whole.column("connect_ms"))))
+    return Connections(opened=opened, sent=sent, each=sent / opened if opened else None)
 
 
 def slowest(measured: Measured) -> tuple[Slow, ...]:

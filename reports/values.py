@@ -42,6 +42,9 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
     `low` or `high` None beside a value or `above`: that side is open. `above`: the value is only known to
     exceed this. `needed`: there are too few samples, this many would do. `exact`: a count, without an interval.
+    `effective`: as many independent tries would tell as much as these n, which resemble their neighbours. `unknown`:
+    tries whose end is not known; `low` and `high` hold whatever it would have been. `note`: why there is no value, or
+    why the interval says little.
     """
 
     unit: str
@@ -53,6 +56,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     needed: int | None = None
     censored: int = 0
     exact: bool = False
+    effective: int | None = None
+    unknown: int = 0
     method: str = ""
     note: str = ""
 
@@ -115,6 +120,21 @@ class ErrorRow(msgspec.Struct, frozen=True, kw_only=True):
     first_s: float
     last_s: float
     p50_ms: float | None
+
+
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """What a table leaves out: so many rows, with so many tries in all."""
+
+    rows: int
+    tries: int
+
+
+class Connections(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections opened in the whole run, tries sent over them, and tries for each connection."""
+
+    opened: int
+    sent: int
+    each: float | None
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,7 +225,11 @@ class Slow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """Per bin of time over the whole run, warm-up included. Rates per second; latencies of ok requests, ms."""
+    """Per bin of time over the whole run, warm-up included. Rates per second; latencies of ok requests, ms.
+
+    `unfinished` counts the tries planned in the bin that did not end ok, though that was not provoked; `waited_ms` is
+    how long the longest of them was seen to take, scheduled.
+    """
 
     bin_s: float
     start_s: tuple[float, ...]
@@ -215,6 +239,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: tuple[float, ...]
     p50_ms: tuple[float | None, ...]
     p95_ms: tuple[float | None, ...]
+    unfinished: tuple[int, ...]
+    waited_ms: tuple[float | None, ...]
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,11 +253,15 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heat(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of ok requests by time (columns) and scheduled latency (rows, log-spaced edges)."""
+    """Counts of tries by time (columns) and scheduled latency (rows, log-spaced edges).
+
+    `counts` are of ok requests; `unfinished` of those that did not end ok, by how long they were seen to take.
+    """
 
     time_s: tuple[float, ...]
     ms: tuple[float, ...]
     counts: tuple[tuple[int, ...], ...]
+    unfinished: tuple[tuple[int, ...], ...]
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,6 +297,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[GroupRow, ...]
     kinds: tuple[GroupRow, ...]
     ways: tuple[GroupRow, ...]
+    cut: dict[str, Cut]
+    connections: Connections
     in_flight_mean: float
     in_flight_max: int
     health: tuple[WorkerHealth, ...]

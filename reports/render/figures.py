@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path
@@ -49,24 +50,32 @@ def load(summary: Summary) -> Figure:
 
 
 def time(summary: Summary) -> Figure:
-    """Median and 95th percentile of scheduled latency per bin of time."""
+    """Median and 95th percentile of scheduled latency per bin of time, and how long what failed was waited for."""
     series = summary.curves.series
     figure = canvas()
     axes = panel(figure)
+    middles = [start + series.bin_s / 2 for start in series.start_s]
     points = [
-        (start + series.bin_s / 2, middle, high)
-        for start, middle, high in zip(series.start_s, series.p50_ms, series.p95_ms, strict=True)
+        (at, middle, high)
+        for at, middle, high in zip(middles, series.p50_ms, series.p95_ms, strict=True)
         if middle is not None and high is not None
     ]
     at = [point[0] for point in points]
     middle, high = (drawable(point[i] for point in points) for i in (1, 2))
+    waited = [(at, ms) for at, ms in zip(middles, series.waited_ms, strict=True) if ms is not None]
     shade(axes, summary, named=True)
-    axes.fill_between(at, middle, high, color=_BLUE, alpha=0.2, lw=0, label="p50 to p95")
-    axes.plot(at, high, color=_BLUE, lw=0.9, ls=_DASHES[1])
-    axes.plot(at, middle, color=_BLUE, lw=1.9, label="p50", marker="o" if len(at) < 3 else "")
+    if points:
+        axes.fill_between(at, middle, high, color=_BLUE, alpha=0.2, lw=0, label="p50 to p95")
+        axes.plot(at, high, color=_BLUE, lw=0.9, ls=_DASHES[1])
+        axes.plot(at, middle, color=_BLUE, lw=1.9, label="p50", marker="o" if len(at) < 3 else "")
+    longest = drawable(ms for _, ms in waited)
+    if waited:
+        axes.plot(
+            [at for at, _ in waited], longest, color=_ORANGE, ls="", marker="x", ms=5, label="not ok: waited up to"
+        )
     axes.set_yscale("log")
-    ms_axis(axes.yaxis, [*middle, *high])
-    axes.set_xlim(0, at[-1] + series.bin_s / 2)
+    ms_axis(axes.yaxis, [*middle, *high, *longest])
+    axes.set_xlim(0, max(at[-1:] + [at for at, _ in waited[-1:]]) + series.bin_s / 2)
     axes.set_xlabel("seconds since the run's start")
     axes.set_ylabel("scheduled latency")
     legend(figure, axes)
@@ -126,33 +135,39 @@ def routes(summary: Summary) -> Figure:
 
 
 def heat(summary: Summary) -> Figure:
-    """Requests by time and scheduled latency."""
+    """Requests by time and scheduled latency; what did not end ok lies over it by how long it was waited for."""
     heat = summary.curves.heat
     figure = canvas()
     axes = panel(figure)
     if heat is not None:
         most = max(max(row) for row in heat.counts)
         for level, alpha in enumerate(_LEVELS):
-            cells = _cells(heat, level / len(_LEVELS) * most, (level + 1) / len(_LEVELS) * most)
-            if cells:
-                path = Path.make_compound_path(*cells)
-                axes.add_collection(
-                    PathCollection([path], facecolors=[_BLUE], alpha=alpha, linewidths=0), autolim=False
-                )
+            cells = _cells(heat, heat.counts, level / len(_LEVELS) * most, (level + 1) / len(_LEVELS) * most)
+            _paint(axes, cells, _BLUE, alpha)
+        failed = max(max(row) for row in heat.unfinished)
+        _paint(axes, _cells(heat, heat.unfinished, 0, failed), _ORANGE, 0.8)
         axes.set_xlim(heat.time_s[0], heat.time_s[-1])
         axes.set_yscale("log")
         axes.set_ylim(heat.ms[0], heat.ms[-1])
         ms_axis(axes.yaxis, [heat.ms[0], heat.ms[-1]])
-        axes.set_title(f"darkest: {number(most)} requests in one cell", fontsize=9.5, color=MUTED, loc="left")
+        said = f"darkest: {number(most)} requests in one cell"
+        said += f"; orange: not ok, up to {number(failed)} in one cell" if failed else ""
+        axes.set_title(said, fontsize=9.5, color=MUTED, loc="left")
     axes.set_xlabel("seconds since the run's start")
     axes.set_ylabel("scheduled latency")
     return figure
 
 
-def _cells(heat: Heat, over: float, most: float) -> list[Path]:
+def _paint(axes: Axes, cells: list[Path], colour: str, alpha: float) -> None:
+    if cells:
+        path = Path.make_compound_path(*cells)
+        axes.add_collection(PathCollection([path], facecolors=[colour], alpha=alpha, linewidths=0), autolim=False)
+
+
+def _cells(heat: Heat, counts: tuple[tuple[int, ...], ...], over: float, most: float) -> list[Path]:
     return [
         Path([(left, low), (right, low), (right, high), (left, high), (left, low)], closed=True)
-        for low, high, row in zip(heat.ms, heat.ms[1:], heat.counts, strict=False)
+        for low, high, row in zip(heat.ms, heat.ms[1:], counts, strict=False)
         for left, right, count in zip(heat.time_s, heat.time_s[1:], row, strict=False)
         if over < count <= most
     ]

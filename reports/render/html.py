@@ -91,7 +91,8 @@ def _sections(summary: Summary) -> list[_Section]:
         _Section(
             "latency",
             "Latency",
-            "Of ok requests in the measure phase, with 95 % intervals. n/a where too few samples exist.",
+            "Of the measure phase, with 95 % intervals. n/a where too few samples exist. Where tries did not end ok, "
+            "Kaplan-Meier takes each of them as lasting at least as long as it was seen to.",
             rows.spreads(summary.latency),
         ),
         _Section(
@@ -110,14 +111,14 @@ def _details(summary: Summary) -> list[_Section]:
             "by-route",
             "Routes",
             "Service latency of ok requests by who answered.",
-            rows.groups(summary.routes, "Route"),
+            rows.groups(summary.routes, "Route", summary.cut.get("routes")),
             "Nobody answered.",
         ),
         _Section(
             "kinds",
             "Kinds of call",
             "Service latency of ok requests by kind of call.",
-            rows.groups(summary.kinds, "Kind", expectations=True),
+            rows.groups(summary.kinds, "Kind", summary.cut.get("kinds"), expectations=True),
         ),
         _Section(
             "ways", "Streamed and plain", "The same, by how the answer was asked for.", rows.groups(summary.ways, "Way")

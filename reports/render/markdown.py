@@ -25,11 +25,11 @@ def render(summary: Summary) -> str:
     if causes(summary):
         parts.append("\n".join(["Most frequent errors:", "", *(f"- {escape(cause)}" for cause in causes(summary))]))
     parts += _section("Gates", rows.gates(summary), "No gate was set.")
-    parts += _section("Latency of ok requests, measure phase", rows.spreads(summary.latency), "")
+    parts += _section("Latency, measure phase", rows.spreads(summary.latency), "")
     parts += _section("Errors, measure phase", rows.errors(summary), "None.")
     parts += _section("Ledger", rows.ledger(summary), "")
     parts += _section("Validity", rows.checks(summary), "")
-    parts += _section("Routes", rows.groups(summary.routes, "Route"), "Nobody answered.")
+    parts += _section("Routes", rows.groups(summary.routes, "Route", summary.cut.get("routes")), "Nobody answered.")
     if summary.residuals:
         parts += _section("Residuals: measured - planned", rows.spreads(summary.residuals), "")
     parts += _section("Run", rows.facts(summary), "")
@@ -48,7 +48,7 @@ def _section(title: str, table: Table, empty: str) -> list[str]:
     marks = ["---" if column < table.words else "---:" for column in range(len(table.heads))]
     lines = [_line(escape(head) for head in table.heads), _line(marks)]
     lines += [_line(_cell(cell) for cell in row) for row in table.rows]
-    return [f"### {title}", "\n".join(lines)]
+    return [f"### {title}", "\n".join(lines), *([table.more] if table.more else [])]
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -47,9 +47,12 @@ _KINDS: Final = (
         "time",
         "Latency over time",
         "Scheduled latency of ok requests by the moment they were planned: the line is the median, "
-        "the band reaches up to the 95th percentile of each bin.",
+        "the band reaches up to the 95th percentile of each bin. A cross is how long the longest of those that did "
+        "not end ok was waited for: high crosses are a gateway that hangs.",
         figures.time,
-        lambda summary: any(value is not None for value in summary.curves.series.p50_ms),
+        lambda summary: any(
+            value is not None for value in (*summary.curves.series.p50_ms, *summary.curves.series.waited_ms)
+        ),
     ),
     _Kind(
         "tail",
@@ -71,7 +74,8 @@ _KINDS: Final = (
         "heat",
         "Where requests fell",
         "Every ok request by the moment it was planned and its scheduled latency; darker holds more. "
-        "Stripes are pauses, two bands are two kinds of request.",
+        "Stripes are pauses, two bands are two kinds of request. Orange is what did not end ok, by how long it was "
+        "waited for.",
         figures.heat,
         lambda summary: summary.curves.heat is not None,
     ),

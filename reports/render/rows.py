@@ -17,7 +17,7 @@ from reports.format import (
     percent,
 )
 from reports.render.text import MARKS
-from reports.values import Estimate, GroupRow, Result, Spread, Summary, Tail
+from reports.values import Connections, Cut, Estimate, GroupRow, Result, Spread, Summary, Tail
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Table:
     """Headings and rows; `words` says how many leading columns are text and stand on the left.
 
     `folded` are the numbers of rows that say nothing new: a page may fold them away below `folded_as`.
-    `cards` says that a narrow page may show each row as a card, with its headings beside its cells.
+    `cards` says that a narrow page may show each row as a card, with its headings beside its cells. `more` says what
+    the table leaves out.
     """
 
     heads: tuple[str, ...]
@@ -43,6 +44,7 @@ class Table:
     folded: frozenset[int] = frozenset()
     folded_as: str = ""
     cards: bool = False
+    more: str = ""
 
     def part(self, *, folded: bool) -> Table:
         """Return the same table with only its folded rows, or only the others."""
@@ -145,7 +147,14 @@ def spreads(found: tuple[Spread, ...]) -> Table:
     return Table(("Quantity", "n", "p50", "p95", "p99", "p99.9", "max"), tuple(rows))
 
 
-def groups(found: tuple[GroupRow, ...], name: str, *, expectations: bool = False) -> Table:
+def _more(cut: Cut | None) -> str:
+    if cut is None:
+        return ""
+    tries = "1 try" if cut.tries == 1 else f"{number(cut.tries)} tries"
+    return f"and {number(cut.rows)} more {'row' if cut.rows == 1 else 'rows'}, {tries} in all"
+
+
+def groups(found: tuple[GroupRow, ...], name: str, cut: Cut | None = None, *, expectations: bool = False) -> Table:
     """Routes, kinds or ways beside one another; `expectations` adds how many did what was asked for."""
     rows = tuple(
         (
@@ -157,7 +166,8 @@ def groups(found: tuple[GroupRow, ...], name: str, *, expectations: bool = False
         for row in found
     )
     middle = ("as expected",) if expectations else ()
-    return Table((name, "tries", *middle, "ok", "p50", "p95", "p99", "TTFT p50", "TPOT p50"), rows)
+    heads = (name, "tries", *middle, "ok", "p50", "p95", "p99", "TTFT p50", "TPOT p50")
+    return Table(heads, rows, more=_more(cut))
 
 
 def errors(summary: Summary) -> Table:
@@ -176,7 +186,7 @@ def errors(summary: Summary) -> Table:
         for row in summary.errors
     )
     heads = ("Outcome", "Status", "Code", "Tries", "Share", "Provoked", "First – last", "Service p50")
-    return Table(heads, rows, 3, cards=True)
+    return Table(heads, rows, 3, cards=True, more=_more(summary.cut.get("errors")))
 
 
 def health(summary: Summary) -> Table:
@@ -214,6 +224,12 @@ def slowest(summary: Summary) -> Table:
     return Table(("Request", "Kind", "Route", "Planned at", "Scheduled", "Service"), rows, 3)
 
 
+def _connections(found: Connections) -> str:
+    if found.each is None:
+        return f"none was opened, of what is recorded, for {number(found.sent)} sent tries"
+    return f"{number(found.opened)} opened for {number(found.sent)} sent tries, {number(round(found.each, 1))} each"
+
+
 def facts(summary: Summary) -> Table:
     """How the run was made."""
     manifest = summary.manifest
@@ -237,6 +253,7 @@ def facts(summary: Summary) -> Table:
         "Client timeout": "none" if manifest.timeout_s is None else f"{manifest.timeout_s:g} s",
         "In flight": f"mean {number(round(summary.in_flight_mean, 1))}, "
         f"at most {number(summary.in_flight_max)} (weighted by time)",
+        "Connections": _connections(summary.connections),
         "Processes": number(manifest.processes),
         "Command": " ".join(manifest.argv),
         "Machine": ", ".join(f"{name} {value}" for name, value in manifest.machine.items()),

@@ -12,9 +12,13 @@ ORDER = (
     "problem",
     "manifest",
     "values",
+    "dependence",
     "stats",
+    "percentiles",
+    "rates",
     "frame",
     "measured",
+    "throughput",
     "metrics",
     "ledger",
     "health",
@@ -37,7 +41,10 @@ ORDER = (
     "build",
     "__main__",
 )
-ABOVE_RENDERING = {"frame", "measured", "stats", "ledger", "health", "validity", "tables", "curves", "gates", "summary"}
+ABOVE_RENDERING = {
+    *("dependence", "stats", "percentiles", "rates", "frame", "measured", "throughput", "ledger", "health", "validity"),
+    *("tables", "curves", "gates", "summary"),
+}
 
 
 def modules() -> dict[str, set[str]]:
