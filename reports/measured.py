@@ -111,15 +111,14 @@ class Measured(Tries):
         """Derive from a loaded run."""
         samples, manifest = run.samples, run.manifest
         measure = samples["phase"] == Phase.MEASURE
+        if manifest.stopped_s is not None:
+            # What was planned for after the stop was not asked of anybody.
+            measure &= samples["planned_s"] < manifest.stopped_s
         last = samples.sort_values(["call_id", "try"], kind="stable").drop_duplicates("call_id", keep="last")
         begun = samples.loc[(samples["try"] == 0) & measure, "call_id"]
         calls = last[last["call_id"].isin(begun)]
-        found = cls(manifest, samples, Tries(manifest, calls), Tries(manifest, samples))
-        stopped = manifest.stopped_s
-        if stopped is not None:
-            # What was planned for after the stop was not asked of anybody.
-            measure &= samples["planned_s"] < stopped
-        return replace(found, frame=samples[measure].reset_index(drop=True))
+        frame = samples[measure].reset_index(drop=True)
+        return cls(manifest, frame, Tries(manifest, calls), Tries(manifest, samples))
 
     def within(self, scope: Mapping[str, str | bool]) -> Measured:
         """Only the tries that a gate's scope is about; a provider or a model is known of answered tries alone."""

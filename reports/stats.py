@@ -149,7 +149,7 @@ def observe(
     time, event = time[known], event[known]
     # A step too small to see puts a censored time behind the equal time of an event.
     key = time if event.all() else np.where(event, time, np.nextafter(time, np.inf))
-    order = np.argsort(key, kind="stable")
+    order = np.argsort(key)
     blocks = np.empty(0, dtype=np.int64) if block is None else block[known][order]
     return Observed(time[order], event[order], blocks, seconds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan, nan
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -54,28 +55,24 @@ def time(summary: Summary) -> Figure:
     series = summary.curves.series
     figure = canvas()
     axes = panel(figure)
-    middles = [start + series.bin_s / 2 for start in series.start_s]
-    points = [
-        (at, middle, high)
-        for at, middle, high in zip(middles, series.p50_ms, series.p95_ms, strict=True)
-        if middle is not None and high is not None
-    ]
-    at = [point[0] for point in points]
-    middle, high = (drawable(point[i] for point in points) for i in (1, 2))
-    waited = [(at, ms) for at, ms in zip(middles, series.waited_ms, strict=True) if ms is not None]
+    at = [start + series.bin_s / 2 for start in series.start_s]
+    # Where nothing ended ok the lines break off.
+    middle, high, longest = (
+        drawable(nan if ms is None else ms for ms in values)
+        for values in (series.p50_ms, series.p95_ms, series.waited_ms)
+    )
+    seen = [known for known in middle if not isnan(known)]
     shade(axes, summary, named=True)
-    if points:
+    if seen:
         axes.fill_between(at, middle, high, color=_BLUE, alpha=0.2, lw=0, label="p50 to p95")
         axes.plot(at, high, color=_BLUE, lw=0.9, ls=_DASHES[1])
-        axes.plot(at, middle, color=_BLUE, lw=1.9, label="p50", marker="o" if len(at) < 3 else "")
-    longest = drawable(ms for _, ms in waited)
-    if waited:
-        axes.plot(
-            [at for at, _ in waited], longest, color=_ORANGE, ls="", marker="x", ms=5, label="not ok: waited up to"
-        )
+        dot = "o" if len(seen) < 3 else "." if len(seen) < len(at) else ""
+        axes.plot(at, middle, color=_BLUE, lw=1.9, label="p50", marker=dot)
+    if any(series.unfinished):
+        axes.plot(at, longest, color=_ORANGE, ls="", marker="x", ms=5, label="not ok: waited up to")
     axes.set_yscale("log")
-    ms_axis(axes.yaxis, [*middle, *high, *longest])
-    axes.set_xlim(0, max(at[-1:] + [at for at, _ in waited[-1:]]) + series.bin_s / 2)
+    ms_axis(axes.yaxis, [known for known in (*middle, *high, *longest) if not isnan(known)])
+    axes.set_xlim(0, at[-1] + series.bin_s / 2)
     axes.set_xlabel("seconds since the run's start")
     axes.set_ylabel("scheduled latency")
     legend(figure, axes)

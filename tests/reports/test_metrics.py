@@ -94,7 +94,7 @@ def test_a_run_that_was_stopped_is_measured_by_what_was_asked_until_then(
     builder.manifest |= {"interrupted": True, "ended_s": 25.0 if stopped_s is None else 27.0, "stopped_s": stopped_s}
     assert seen(builder, "achieved_rate_per_s").value == pytest.approx(20.0, abs=0.06)
     if stopped_s is not None:
-        assert seen(builder, "error_rate").unknown == 0
+        assert seen(builder, "error_rate").unknown == seen(builder, "call_failure_rate").unknown == 0
         assert seen(builder, "offered_rate_per_s").value == pytest.approx(20.0)
 
 
