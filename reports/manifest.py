@@ -61,7 +61,6 @@ class Manifest(msgspec.Struct, frozen=True):
     """
     drain_s: float = 0.0
     timeout_s: float | None = None
-    stopped_s: float | None = None
     description: str = ""
     world: str | None = None
     seed: int | None = None
