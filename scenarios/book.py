@@ -81,9 +81,14 @@ class Book:
     # --- who asks ------------------------------------------------------------------------------------------
 
     def arrivals(self) -> Iterator[tuple[Client, Ask]]:
-        """The planned arrivals of this worker in order: each client with its first wish, made before its moment."""
+        """The planned arrivals of this worker in order: each client with its first wish, made before its moment.
+
+        After a stop there are only those that were due before.
+        """
         plan = self._plan
         for index, planned_s in enumerate(self._share):
+            if self._too_late(planned_s):
+                return
             call_id = self._worker + index * plan.processes
             client = one_call(call_id, planned_s, call_of(plan, call_id), self._policy, plan.seed)
             yield client, next(client)
@@ -113,7 +118,7 @@ class Book:
 
     def hand_on(self, ask: Ask) -> Try | None:
         """The moment of a planned arrival has come; ``None`` if it cannot be sent, which has its row already."""
-        if self._stopped_s is not None or self._closed:
+        if self._closed or self._too_late(ask.at_s):
             return None
         self._handed_on += 1
         attempt = Try(ask, begun(ask, ask.at_s))
@@ -194,6 +199,9 @@ class Book:
         if self._stopped_s is None and self._unfinished(now):
             self._stopped_s = now
             self.end_s = min(self.end_s, now)
+
+    def _too_late(self, planned_s: float) -> bool:
+        return self._stopped_s is not None and planned_s >= self._stopped_s
 
     def _unfinished(self, now: float) -> bool:
         """Whether there are calls that would be begun after ``now``."""

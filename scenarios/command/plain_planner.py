@@ -64,6 +64,7 @@ class Planner(ABC):
         self.environment = environment
         self._runner = runner
         self._running: Running | None = None
+        self._conclusion: gevent.Greenlet | None = None
         self._interrupts = Interrupts(self._hasten)
         on(environment.events.test_start, self._started)
         on(environment.events.test_stopping, self._drain)
@@ -108,6 +109,7 @@ class Planner(ABC):
             gevent.spawn(self._end)
 
     def _plan(self) -> None:
+        self._stopped()
         options: Any = self.environment.parsed_options
         users = self._runner.target_user_count
         plan = plan_from_options(options, self.environment.host, users, self._processes())
@@ -139,6 +141,8 @@ class Planner(ABC):
         if self._running is not None and not self._over():
             self._running.interrupted = True
         self._drain()
+        # A master whose workers went first takes its test for stopped, and does not tell.
+        self._stopped()
 
     def _drain(self, **_: object) -> None:
         """The end is asked for: wait for what is in flight; asked for again, do not."""
@@ -167,19 +171,37 @@ class Planner(ABC):
 
     def _stopped(self, **_: object) -> None:
         running, self._running = self._running, None
-        if running is None:
-            return
+        if running is not None:
+            self._conclusion = gevent.spawn(self._conclude, running)
+        # In a greenlet of its own, since Locust may kill the one that comes here first; who comes second waits too.
+        if self._conclusion is not None:
+            self._conclusion.join()
+
+    def _conclude(self, running: Running) -> None:
+        """Merge what all recorded, or say how to."""
+        run_dir = running.run_dir
         interrupted = running.hastened or (running.interrupted and self._had_an_end(running.plan))
         ending = Ending(interrupted=interrupted, curtailed=running.ending and not interrupted)
-        if self._recorded_elsewhere(running):
+        try:
             save(running.folder, ENDING, ending)
+            if self._recorded_elsewhere(running):
+                print(
+                    f"Copy {running.folder}/worker-*.jsonl from the other machines here, "
+                    f"then `load-test recover {run_dir}`",
+                    flush=True,
+                )
+                return
+            merge(run_dir, interrupted=ending.interrupted, curtailed=ending.curtailed)
+        except OSError as error:
+            why = error.strerror or error
             print(
-                f"Copy {running.folder}/worker-*.jsonl from the other machines here, "
-                f"then `load-test recover {running.run_dir}`"
+                f"load-test: {run_dir}: cannot be written ({why}); what was recorded is in {PARTS}, "
+                f"`load-test recover {run_dir}` goes on from there",
+                file=sys.stderr,
             )
+            self.environment.process_exit_code = Exit.UNUSABLE
             return
-        merge(running.run_dir, interrupted=ending.interrupted, curtailed=ending.curtailed)
-        print(f"Samples are in {running.run_dir}; `perf-report build {running.run_dir}` judges them", flush=True)
+        print(f"Samples are in {run_dir}; `perf-report build {run_dir}` judges them", flush=True)
 
     def _had_an_end(self, plan: Plan) -> bool:
         """Whether the run would have ended without anybody's asking; else Ctrl-C is how it ends."""

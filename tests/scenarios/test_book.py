@@ -115,14 +115,17 @@ def test_after_a_stop_nothing_new_begins_and_what_was_begun_may_end() -> None:
     assert kept.end == PartEnd(1.0, 0, 0.4)
 
 
-def test_after_a_stop_no_arrival_is_handed_on() -> None:
+def test_after_a_stop_no_later_arrival_is_handed_on() -> None:
     book, kept = book_of("open")
     arrivals = book.arrivals()
-    assert book.hand_on(next(arrivals)[1]) is not None
-    book.stop(0.05)
-    assert book.hand_on(next(arrivals)[1]) is None
-    book.close(0.06)
-    assert kept.end == PartEnd(0.06, 1, 0.05)
+    asks = [next(arrivals)[1] for _ in range(3)]
+    assert book.hand_on(asks[0]) is not None
+    book.stop(0.15)
+    # What was due before the stop is only late.
+    assert [book.hand_on(ask) is None for ask in asks[1:]] == [False, True]
+    assert list(arrivals) == []
+    book.close(0.16)
+    assert kept.end == PartEnd(0.16, 2, 0.15)
 
 
 def test_a_part_that_ended_by_itself_was_not_stopped() -> None:

@@ -7,6 +7,7 @@ a script is one client. No number of ours comes from Locust.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,8 @@ class LocustPlayer:
         self._clients = Group()
         self._greenlets = Group()
         self._opening: gevent.Greenlet | None = None
+        # When the next arrival is to be handed on.
+        self._due_s = math.inf
         self._quiet = Event()
         self._started = self._finished = self._told = False
         self._pulse = Pulse(0.0)
@@ -128,6 +131,7 @@ class LocustPlayer:
 
     def _dispatch(self) -> None:
         for client, ask in self._book.arrivals():
+            self._due_s = ask.at_s
             self._sleep_until(ask.at_s)
             attempt = self._book.hand_on(ask)
             if attempt is not None:
@@ -146,9 +150,10 @@ class LocustPlayer:
 
     def stop(self) -> None:
         """Begin no further call; those in flight may end until the drain is over."""
-        self._book.stop(self.now())
-        # It is killed while it sleeps: handing a call on never lets go of the processor.
-        if self._opening is not None:
+        now = self.now()
+        self._book.stop(now)
+        # It is killed while it sleeps: handing a call on never lets go of the processor. What was due is only late.
+        if self._opening is not None and self._due_s >= now:
             self._opening.kill(block=False)
 
     def finish(self) -> None:
