@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import time
 import unicodedata
+from functools import cache
 from itertools import groupby
+from pathlib import Path
 
 import pytest
+from faker import Faker
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +29,7 @@ texts = st.one_of(
 )
 
 
+@cache
 def naive_class(character: str) -> str:
     if any(low <= ord(character) <= high for low, high in ALONE):
         return "alone"
@@ -59,6 +65,33 @@ def naive_cost(text: str) -> float:
 @given(texts)
 def test_the_fast_estimate_follows_the_formula(text: str) -> None:
     assert tokens.cost(text) == pytest.approx(naive_cost(text), abs=1e-6)
+
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def prose(locale: str) -> str:
+    faker = Faker(locale)
+    faker.seed_instance(1)
+    return "\n\n".join(faker.text(400) for _ in range(30))
+
+
+REAL = {
+    "code": inspect.getsource(argparse),
+    "documentation": (DOCS / "contract-testing.md").read_text("utf-8"),
+    "English": prose("en_US").replace("'", "’").replace(", ", " — "),
+    "Chinese": prose("zh_CN").replace(".", "。") + "１９９９年１２月，“你好”……（≥３０℃）",
+    "French": prose("fr_FR"),
+    "Russian": prose("ru_RU"),
+    "Japanese": prose("ja_JP").replace(".", "。"),
+}
+REAL["mixed"] = "".join(text[start : start + 700] for start in range(0, 7_000, 700) for text in list(REAL.values()))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_long_texts_are_counted_whole(name: str) -> None:
+    text = REAL[name]
+    assert tokens.price(text) == round(100 * naive_cost(text))
 
 
 @given(texts)
@@ -114,8 +147,32 @@ def test_halves_round_up(cost: int, whole: int) -> None:
     assert tokens.whole(cost) == whole
 
 
+CHINESE_AND_CODE = "写一个产品介绍，" * 40 + "def f(x):\n    return x[0:12]\n\n" * 20
+BASE64 = ("q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k/" * 2)[:76] + "\n"
+
+
 @pytest.mark.parametrize(
-    "unit", ["a", "é", "中", "1", "٣", " ", "\u3000", "\n", "\n ", "._", "“", "?\0", "\ud800", "e1.\n ", "я1，中\n "]
+    "unit",
+    [
+        BASE64,
+        BASE64[:76],
+        CHINESE_AND_CODE,
+        "a",
+        "é",
+        "中",
+        "1",
+        "٣",
+        " ",
+        "\u3000",
+        "\n",
+        "\n ",
+        "._",
+        "“",
+        "?\0",
+        "\ud800",
+        "e1.\n ",
+        "я1，中\n ",
+    ],
 )
 def test_a_megabyte_of_anything_is_priced_in_linear_time(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
