@@ -12,9 +12,8 @@ from statistics import NormalDist
 from struct import Struct as Packing
 from typing import Final
 
-from msgspec import UNSET
-
-from mock_server.contract.messages import ENCODER, ChatRequest
+from mock_server.contract.messages import ChatRequest
+from mock_server.core.canonical import canonical
 
 _EIGHT: Final = Packing("<8Q")
 _PLACE: Final = Packing("<QI")
@@ -67,9 +66,7 @@ class Dice:
 
     def fingerprint(self, request: ChatRequest) -> bytes:
         """16 bytes that name what is asked: messages, strategy and ``max_tokens``, never how or by whom."""
-        limit = None if request.max_tokens is UNSET else request.max_tokens
-        asked = ENCODER.encode((request.messages, request.strategy, limit))
-        return blake2b(asked, key=self._key, digest_size=16).digest()
+        return blake2b(canonical(request), key=self._key, digest_size=16).digest()
 
     def roll(self, fingerprint: bytes, occurrence: int, attempt: int) -> Roll:
         """The draws of one attempt of one occurrence of a call."""

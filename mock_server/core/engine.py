@@ -22,24 +22,23 @@ from mock_server.contract.errors import (
     Refusal,
 )
 from mock_server.contract.messages import DEFAULT_COMPLETION_TOKENS, ChatRequest, Strategy, UserMessage, text_of
-from mock_server.contract.tokens import PER_MESSAGE, PER_REPLY, estimate
 from mock_server.core.account import Account, Grant
 from mock_server.core.canned import AnswerBook, Asked, Reply, passage_of
 from mock_server.core.dice import Dice
 from mock_server.core.faults import check_fits
 from mock_server.core.idempotency import Kept
 from mock_server.core.latency import GapTable
+from mock_server.core.prompts import count_prompt, language_of, task_of
 from mock_server.core.provider import Attempt, Demand, Planner
-from mock_server.core.routing import Candidate, candidates_of, rank, task_of
+from mock_server.core.routing import Candidate, candidates_of, rank
 from mock_server.core.rules import Facts, RuleBook, Strike
 from mock_server.core.scope import Rankings, Scope
 from mock_server.core.session import NOBODY_ILL, Call, Session
-from mock_server.core.text import Corpus, Language
+from mock_server.core.text import Corpus
 from mock_server.core.world import Task, World
 
 MAX_SCOPES: Final = 1_000
 _MAX_RANKINGS: Final = 1_024
-_READ_CHARS: Final = 400  # a language shows in the first few hundred characters
 
 DENIED: Final = Refusal(INVALID_API_KEY, INVALID_API_KEY.message)
 BROKEN: Final = Refusal(INTERNAL_ERROR, INTERNAL_ERROR.message)
@@ -223,24 +222,6 @@ def given_attempt(reply: Reply, candidate: Candidate, now: float) -> Attempt:
     named = Candidate(f"{provider}/{model}", provider, model, candidate.settings)
     at = now + reply.delay_s
     return Attempt(named, now, None, at, at, passage=passage_of(reply), finish_reason=reply.finish_reason)
-
-
-def count_prompt(request: ChatRequest) -> int:
-    """Prompt tokens as billed: the texts, and a few per message and for the reply."""
-    tokens = PER_REPLY
-    for message in request.messages:
-        tokens += PER_MESSAGE + estimate(text_of(message))
-    return tokens
-
-
-def language_of(request: ChatRequest) -> Language:
-    """The language to answer in: Chinese when the last message is mostly so, else English."""
-    text = text_of(request.messages[-1])[:_READ_CHARS]
-    if text.isascii():
-        return "en"
-    chinese = sum("\u4e00" <= character <= "\u9fff" for character in text)
-    words = len(text.split())
-    return "zh" if chinese > words else "en"
 
 
 def _ill(scope: Scope, ranking: tuple[Candidate, ...], now: float) -> frozenset[str]:

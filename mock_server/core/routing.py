@@ -2,65 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
 
 from msgspec import UNSET, Struct
 
-from mock_server.contract.messages import ChatRequest, Mode, Strategy, UserMessage, text_of
+from mock_server.contract.messages import Mode, Strategy
 from mock_server.core.world import Model, Task
 
 QUALITY_BAND: Final[dict[Mode, float]] = {"auto": 0.15, "balanced": 0.05}
 """How far below the best a model's quality may lie and still win by price (Azure publishes such bands)."""
-
-_READ_CHARS: Final = 2_000  # a task shows in the beginning of the last question
-
-# Words that tell a task, each looked for at the beginning of a word; Chinese ones anywhere.
-_SIGNS: Final[tuple[tuple[Task, tuple[str, ...], tuple[str, ...]], ...]] = (
-    (
-        "code",
-        ("```", "code", "function", "python", "javascript", "typescript", "sql", "regex", "compile", "refactor"),
-        ("代码", "函数", "编程", "程序", "脚本"),
-    ),
-    ("translation", ("translat",), ("翻译", "译成", "译为")),
-    ("extraction", ("extract", "classify", "list all", "parse", "json", "entities"), ("提取", "抽取", "分类", "列出")),
-    (
-        "reasoning",
-        ("prove", "proof", "step by step", "why ", "calculat", "solve", "derive", "puzzle", "equation"),
-        ("证明", "推理", "计算", "为什么", "求解"),
-    ),
-)
-_BEFORE_A_WORD: Final = "\n\r\t(['\""  # read as spaces
-_ENGLISH: Final = tuple((task, tuple(f" {word}" for word in words)) for task, words, _ in _SIGNS)
-_ANY_ENGLISH: Final = re.compile("|".join(re.escape(word) for _, words in _ENGLISH for word in words))
-_CHINESE: Final = tuple((task, words) for task, _, words in _SIGNS)
-
-
-def task_of(request: ChatRequest) -> Task:
-    """What kind of task the last user message asks for, told from its beginning."""
-    for message in reversed(request.messages):
-        if type(message) is UserMessage:
-            return _task_in(text_of(message)[:_READ_CHARS])
-    return "chat"
-
-
-def _task_in(text: str) -> Task:
-    lower = " " + text.lower()
-    for character in _BEFORE_A_WORD:
-        lower = lower.replace(character, " ")
-    if _ANY_ENGLISH.search(lower):  # most texts hold no sign, and one search is faster than one for each
-        for task, words in _ENGLISH:
-            for word in words:
-                if word in lower:
-                    return task
-    if not text.isascii():
-        for task, words in _CHINESE:
-            for word in words:
-                if word in text:
-                    return task
-    return "chat"
 
 
 class Candidate(Struct, frozen=True, gc=False):

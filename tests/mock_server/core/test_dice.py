@@ -43,7 +43,7 @@ CALLS = [
     (seed, test, text, occurrence, attempt)
     for seed in (0, 1, -3, 2**70)
     for test in ("", "checkout-1")
-    for text in ("Hello", "写一个产品介绍")
+    for text in ("Hello", "写一个产品介绍", "Hello " * 90, "写一个产品介绍" * 75)
     for occurrence, attempt in ((0, 0), (5, 2))
 ]
 
@@ -103,6 +103,8 @@ def test_what_is_asked_decides_the_fingerprint(request_of: Callable[..., ChatReq
         {"stream": True},
         {"stream": False},
         {"strategy": {"mode": "quality", "allow_fallbacks": True, "max_attempts": 3, "models": []}},
+        {"strategy": {"mode": "quality", "providers": {}}},
+        {"strategy": {"mode": "quality", "providers": {"only": [], "order": []}}},
         {"unknown": 1},
     ],
     ids=str,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mock_server.contract.messages import MODES, ChatRequest, Strategy
-from mock_server.core.routing import Candidate, candidates_of, rank, task_of
+from mock_server.contract.messages import MODES, Strategy
+from mock_server.core.routing import Candidate, candidates_of, rank
 from mock_server.core.world import Task, World
 
 # name: ttft ms, tokens/s, price in and out, quality, by-task quality
@@ -132,45 +132,3 @@ def test_constraints_are_hard_and_complete(
     found = order(catalogue, strategy, task)
     assert set(found) == expected
     assert len(found) == len(expected)
-
-
-@pytest.mark.parametrize(
-    ("text", "task"),
-    [
-        ("How are you today?", "chat"),
-        ("Write a product introduction", "chat"),
-        ("写一个产品介绍", "chat"),
-        ("Write a Python script that sorts files", "code"),
-        ("Refactor this", "code"),
-        ("Fix it:\n```\nx = 1\n```", "code"),
-        ("Please help\nfunction add(a, b) fails", "code"),
-        ("(SQL) select all users", "code"),
-        ("用代码实现快速排序", "code"),
-        ("写一个函数", "code"),
-        ("Translate this to French: good morning", "translation"),
-        ("First question.\nTranslation of 'hello'?", "translation"),
-        ("把这句话翻译成英文", "translation"),
-        ("Extract the names from this letter", "extraction"),
-        ("请提取文中的日期", "extraction"),
-        ("Prove that the square root of two is irrational", "reasoning"),
-        ("Think step by step.", "reasoning"),
-        ("Why is the sky blue?", "reasoning"),
-        ("请证明勾股定理", "reasoning"),
-        ("为什么天空是蓝色的", "reasoning"),
-        ("The barcode was unreadable and improved", "chat"),  # not at the beginning of a word
-        ("x" * 2_000 + " python", "chat"),  # only the beginning is read
-    ],
-)
-def test_tasks_are_told_from_the_text(request_of: Callable[..., ChatRequest], text: str, task: Task) -> None:
-    assert task_of(request_of(text)) == task
-
-
-def test_the_last_user_message_tells_the_task(request_of: Callable[..., ChatRequest]) -> None:
-    talk = [
-        {"role": "system", "content": "You write Python code."},
-        {"role": "user", "content": "Translate this"},
-        {"role": "assistant", "content": "function"},
-        {"role": "user", "content": [{"type": "text", "text": "Prove "}, {"type": "text", "text": "it"}]},
-        {"role": "assistant", "content": None},
-    ]
-    assert task_of(request_of(messages=talk)) == "reasoning"

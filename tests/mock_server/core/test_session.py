@@ -10,7 +10,8 @@ from mock_server.contract.accounts import LOAD_TEST_KEY
 from mock_server.contract.errors import ALL_PROVIDERS_FAILED, Refusal
 from mock_server.contract.messages import ChatRequest
 from mock_server.core.account import Account
-from mock_server.core.engine import Engine, count_prompt
+from mock_server.core.engine import Engine
+from mock_server.core.prompts import count_prompt
 from mock_server.core.provider import Attempt
 from mock_server.core.session import Answer, Session
 
