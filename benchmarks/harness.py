@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from mock_server.launch import Launched, LaunchError, serve_command
 
@@ -77,10 +77,10 @@ def running(command: Sequence[str], core: int | None) -> Iterator[Launched]:
         yield server
 
 
-def call_body(prompt: str, max_tokens: int) -> bytes:
-    """The JSON body of one plain call."""
-    call = {"messages": [{"role": "user", "content": prompt}], "max_tokens": max_tokens}
-    return json.dumps(call, separators=(",", ":")).encode()
+def call_body(prompt: str, max_tokens: int, **fields: Any) -> bytes:
+    """The JSON body of one call, in UTF-8; ``fields`` are more of its fields."""
+    call = {"messages": [{"role": "user", "content": prompt}], "max_tokens": max_tokens, **fields}
+    return json.dumps(call, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def machine() -> dict[str, str]:

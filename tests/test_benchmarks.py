@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.client import Load, percentile
+from benchmarks.cases import CASES, NUMBER, Case
+from benchmarks.client import percentile
 from benchmarks.harness import BenchmarkError, mock_command, running
+from mock_server.contract.messages import ChatRequest, text_of
+from mock_server.contract.reading import read_request
 
 ROOT = Path(__file__).parent.parent
 
@@ -62,10 +68,49 @@ def test_a_server_that_stops_before_it_is_ready_is_an_error() -> None:
         pass
 
 
-def test_the_bare_app_answers_as_many_bytes_as_asked() -> None:
-    with running([sys.executable, "-m", "benchmarks.bare_app", "288"], None) as bare:
-        answers = Load(bare.port, 2, 10, lambda _number: b"{}").run(within_s=30)
-    assert [(answer.status, answer.body_bytes) for answer in answers] == [(200, 288)] * 10
+@pytest.mark.parametrize(("path", "header"), [("/288", "Content-Length"), ("/stream/288", "Transfer-Encoding")])
+def test_the_bare_app_answers_as_many_bytes_as_asked(path: str, header: str) -> None:
+    with (
+        running([sys.executable, "-m", "benchmarks.bare_app"], None) as bare,
+        closing(HTTPConnection("127.0.0.1", bare.port, timeout=30)) as connection,
+    ):
+        for _ in range(2):
+            connection.request("POST", path, b"{}" * 10_000)
+            answer = connection.getresponse()
+            assert (answer.status, len(answer.read()), header in answer.headers) == (200, 288, True)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=str)
+def test_cases_are_calls_of_their_size_that_a_number_tells_apart(case: Case) -> None:
+    assert case.body().count(NUMBER.encode()) == 1
+    request = read_request(case.body())
+    assert isinstance(request, ChatRequest)
+    prompt = text_of(request.messages[0])
+    assert case.prompt_bytes - 2 <= len(prompt.encode()) <= (case.prompt_bytes or 100)
+    assert prompt.isascii() == (case.locale == "en_US")
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk")
+def test_throughput_is_measured_against_the_bare_app_for_each_case() -> None:
+    done = run("throughput", "--rounds", "1", "--seconds", "1", "--json", *("--only", "short"), *("--only", "refusal"))
+    assert done.returncode in (0, 3), done.stderr  # 3: other work kept the servers from being busy
+    found = json.loads(done.stdout)
+    assert list(found["cases"]) == ["short", "refusal"]
+    for case in found["cases"].values():
+        assert "not the one wanted" not in case["invalid"]
+        assert 0 < case["ratio_min"] == case["ratio_median"] == case["ratio_max"] < 1
+        assert case["mock_rounds"][0]["requests"] > 10
+        assert 0 < case["bare_cpu_us"] < case["mock_cpu_us"]
+    assert (
+        found["cases"]["refusal"]["mock_rounds"][0]["refused"]
+        == found["cases"]["refusal"]["mock_rounds"][0]["requests"]
+    )
+
+
+def test_a_limit_of_no_case_is_a_usage_error() -> None:
+    done = run("throughput", "--at-least", "9 KB=0.3")
+    assert done.returncode == 2
+    assert "want CASE=RATIO" in done.stderr
 
 
 @pytest.mark.parametrize(("share", "wanted"), [(0.5, 50), (0.99, 99), (0.999, 100), (0.0, 1), (1.0, 100)])

@@ -6,6 +6,7 @@ more or less than another never shifts the rest.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from enum import IntEnum
 from hashlib import blake2b
 from statistics import NormalDist
@@ -80,7 +81,9 @@ class Occurrences:
     __slots__ = ("_counts", "_size")
 
     def __init__(self, size: int = 65_536) -> None:
-        self._counts: dict[bytes, int] = {}  # in order of last use, oldest first
+        # In order of last use, oldest first. The more were removed from a plain dict, the longer it takes to find its
+        # first key.
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
         self._size = size
 
     def count(self, fingerprint: bytes) -> int:
@@ -88,5 +91,5 @@ class Occurrences:
         before = self._counts.pop(fingerprint, 0)
         self._counts[fingerprint] = before + 1
         if len(self._counts) > self._size:
-            del self._counts[next(iter(self._counts))]
+            self._counts.popitem(last=False)
         return before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from hashlib import sha256
 from sys import getsizeof
 from typing import Final
@@ -29,7 +30,9 @@ class Texts:
     __slots__ = ("_known", "_limit", "size")
 
     def __init__(self, limit: int) -> None:
-        self._known: dict[str, Known] = {}  # by some of their characters; the oldest first
+        # By some of their characters, the oldest first. The more were removed from a plain dict, the longer it takes to
+        # find its first key.
+        self._known: OrderedDict[str, Known] = OrderedDict()
         self._limit = limit
         self.size = 0
 
@@ -41,16 +44,13 @@ class Texts:
             return known
         known = Known(text, getsizeof(text), estimate(text), _digest(text))
         if known.size <= self._limit // 8:
-            self._forget(some)
+            if like := self._known.pop(some, None):
+                self.size -= like.size
             self._known[some] = known
             self.size += known.size
             while self.size > self._limit:
-                self._forget(next(iter(self._known)))
+                self.size -= self._known.popitem(last=False)[1].size
         return known
-
-    def _forget(self, some: str) -> None:
-        if known := self._known.pop(some, None):
-            self.size -= known.size
 
 
 def _digest(text: str) -> bytes:

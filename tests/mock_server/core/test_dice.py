@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from statistics import mean, pstdev
 from typing import Any
@@ -173,3 +174,14 @@ def test_only_the_latest_fingerprints_are_remembered() -> None:
     assert seen.count(b"a") == 2
     assert seen.count(b"b") == 0
     assert seen.count(b"d") == 1
+
+
+def test_forgetting_takes_no_longer_than_remembering() -> None:
+    seen, names = Occurrences(size=20_000), [number.to_bytes(16, "big") for number in range(60_000)]
+    took = []
+    for start in (0, 20_000, 40_000):
+        began = time.process_time()
+        for name in names[start : start + 20_000]:
+            seen.count(name)
+        took.append(time.process_time() - began)
+    assert max(took[1:]) < 8 * took[0]  # it was 30 times as long when the oldest was looked for
