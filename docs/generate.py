@@ -16,7 +16,7 @@ from mock_server.contract.accounts import PLANS, TEST_KEYS
 from mock_server.core.faults import FRAMING_MEANINGS, STAGE_MEANINGS, STAGES, TABLE
 from mock_server.core.world import World
 from mock_server.http.control.asked import fields_of
-from mock_server.http.control.table import ENDPOINTS, PREFIX
+from mock_server.http.control.table import OPERATIONS, PREFIX
 from mock_server.schema import settings_of
 
 DOCS: Final = Path(__file__).parent
@@ -75,7 +75,7 @@ def _meanings(what: str, meanings: Iterable[tuple[str, str]]) -> str:
 
 def _control() -> str:
     rows = []
-    for endpoint in ENDPOINTS:
+    for endpoint in OPERATIONS:
         path = PREFIX + endpoint.path.replace(":path", "")
         query = ", ".join(f"`{field.encode_name}`" for field in fields_of(endpoint.query))
         takes = f"`{endpoint.shown}`" if endpoint.shown else query

@@ -53,7 +53,7 @@ class AnswerRule(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     match: Annotated[AnswerMatch, Meta(description="which calls")] = AnswerMatch()
 
 
-class Asked(Struct, frozen=True, gc=False):
+class Question(Struct, frozen=True, gc=False):
     """What a call is matched by."""
 
     text: str
@@ -98,7 +98,7 @@ class ActiveAnswer:
         except re.error as error:
             raise FaultError(f"match.regex is not a regular expression: {error}") from None
 
-    def misses(self, asked: Asked) -> list[str]:
+    def misses(self, asked: Question) -> list[str]:
         """Why it does not match; empty when it does."""
         match = self.rule.match
         found: tuple[tuple[str, str | None, bool], ...] = (
@@ -119,7 +119,7 @@ class ActiveAnswer:
         self.answered += 1
         return self.rule.replies[turn], self._faults[turn]
 
-    def likeness(self, asked: Asked) -> float:
+    def likeness(self, asked: Question) -> float:
         """How near its text is to what was asked, from 0 to 1."""
         match = self.rule.match
         wanted = match.text or match.contains or match.regex or ""
@@ -147,11 +147,11 @@ class AnswerBook:
         self.rules.append(active)
         return active
 
-    def find(self, asked: Asked) -> ActiveAnswer | None:
+    def find(self, asked: Question) -> ActiveAnswer | None:
         """The first rule that matches."""
         return next((active for active in self.rules if not active.misses(asked)), None)
 
-    def explain(self, asked: Asked) -> str:
+    def explain(self, asked: Question) -> str:
         """Why nothing matched: the nearest rules and what they wanted."""
         if not self.rules:
             return "no canned answer matches: there are none"

@@ -23,7 +23,7 @@ from mock_server.contract.errors import (
 )
 from mock_server.contract.messages import DEFAULT_COMPLETION_TOKENS, ChatRequest, Strategy, UserMessage, text_of
 from mock_server.core.account import Account, Grant
-from mock_server.core.canned import AnswerBook, Asked, Reply, passage_of
+from mock_server.core.canned import AnswerBook, Question, Reply, passage_of
 from mock_server.core.dice import Dice
 from mock_server.core.faults import check_fits
 from mock_server.core.idempotency import Kept
@@ -169,7 +169,7 @@ class Engine:
     ) -> Session | Refusal | None:
         """A canned answer, if one matches; a refusal where only canned answers count; None: simulate one."""
         text = next(text_of(m) for m in reversed(request.messages) if type(m) is UserMessage)
-        asked = Asked(text, first.provider, first.model, account.key, scope.test)
+        asked = Question(text, first.provider, first.model, account.key, scope.test)
         found = (None if scope.retired else self.canned.find(asked)) or scope.answers.find(asked)
         if found is None:
             if not self.world.gateway.canned_only:

@@ -36,7 +36,7 @@ class Replay(Struct, Generic[T], frozen=True):
     answer: T
 
 
-class _Record(Generic[T]):
+class _Claim(Generic[T]):
     """Mutable: the answer is None while the first call is in flight."""
 
     __slots__ = ("answer", "body", "until")
@@ -53,7 +53,7 @@ class IdempotencyKeys(Generic[T]):
     __slots__ = ("_records",)
 
     def __init__(self) -> None:
-        self._records: dict[tuple[str, str], _Record[T]] = {}
+        self._records: dict[tuple[str, str], _Claim[T]] = {}
 
     def begin(self, name: tuple[str, str], body: bytes, now: float) -> Replay[T] | Conflict | None:
         """Claim a key for a call with this body digest; None: it is new, and the call goes ahead."""
@@ -65,7 +65,7 @@ class IdempotencyKeys(Generic[T]):
                 return Conflict("a call with this key is in flight")
             return Replay(record.answer)
         self._records.pop(name, None)
-        self._records[name] = _Record(body, now + KEPT_S)
+        self._records[name] = _Claim(body, now + KEPT_S)
         if len(self._records) > MAX_KEYS:
             oldest = next((key for key, kept in self._records.items() if kept.answer is not None), None)
             if oldest is not None:

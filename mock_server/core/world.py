@@ -15,14 +15,14 @@ from mock_server.core.rules import FaultRule
 
 Rate = Annotated[float, Meta(ge=0, le=1)]
 NonNegative = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=1)]
+AtLeastOne = Annotated[int, Meta(ge=1)]
 
 Task = Literal["chat", "code", "translation", "extraction", "reasoning"]
 FailureKind = Literal["error", "timeout", "refused", "rate_limited"]
 AbandonedCharge = Literal["none", "delivered", "generated"]
 
 
-class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
+class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Switches of the gateway itself."""
 
     idempotency: Annotated[bool, Meta(description="heed Idempotency-Key: replay for 24 h, or 409")] = False
@@ -60,7 +60,7 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
 
     ttft: Annotated[Law, Meta(description="time to the first token, before prefill and queue")]
     tokens_per_s: Annotated[float, Meta(gt=0, description="median pace of the answer")]
-    window: Annotated[Count, Meta(description="context window in tokens")]
+    window: Annotated[AtLeastOne, Meta(description="context window in tokens")]
     price_in: Annotated[NonNegative, Meta(description="USD per million prompt tokens")]
     price_out: Annotated[NonNegative, Meta(description="USD per million answer tokens")]
     quality: Annotated[Rate, Meta(description="from 0 to 1, for ranking")]
@@ -68,8 +68,8 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     pace_log_sd: Annotated[NonNegative, Meta(description="deviation of the pace's logarithm, per request")] = 0.0
     error_rate: Annotated[Rate, Meta(description="share of attempts that fail with 5xx or worse")] = 0.0
     rate_limit_rate: Annotated[Rate, Meta(description="share of attempts that are rate-limited upstream")] = 0.0
-    replicas: Annotated[Count, Meta(description="servers; the least loaded serves")] = 64
-    batch: Annotated[Count, Meta(description="requests a replica serves at once; beyond it they queue")] = 64
+    replicas: Annotated[AtLeastOne, Meta(description="servers; the least loaded serves")] = 64
+    batch: Annotated[AtLeastOne, Meta(description="requests a replica serves at once; beyond it they queue")] = 64
     task_quality: Annotated[
         dict[Task, Annotated[float, Meta(ge=-1, le=1)]], Meta(description="added to quality, by task")
     ] = {}
@@ -143,7 +143,7 @@ class World(Struct, frozen=True, forbid_unknown_fields=True):
         float, Meta(ge=0, le=1_000, description="factor on every provider latency; 0 is at once")
     ] = 1.0
     failure_scale: Annotated[float, Meta(ge=0, le=1_000, description="factor on every provider failure rate")] = 1.0
-    gateway: Gateway = Gateway()
+    gateway: GatewaySettings = GatewaySettings()
     breaker: BreakerSettings = BreakerSettings()
     failure_mix: FailureMix = FailureMix()
     plans: dict[str, Plan] = field(default_factory=lambda: dict(PLANS))

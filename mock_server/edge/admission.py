@@ -8,13 +8,13 @@ from typing import Final
 
 from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.contract.errors import IDEMPOTENCY_CONFLICT, INVALID_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
-from mock_server.contract.messages import ChatRequest
+from mock_server.contract.messages import MAX_BODY_BYTES, ChatRequest
 from mock_server.contract.reading import read_request
 from mock_server.core.account import Account
 from mock_server.core.idempotency import Conflict
 from mock_server.core.session import Session
 from mock_server.edge.exchange import Exchange
-from mock_server.edge.request import WRONG_TYPE, Head, read_directives
+from mock_server.edge.request import TOO_LARGE, WRONG_TYPE, Head, read_directives
 
 MAX_IDEMPOTENCY_KEY: Final = 255
 
@@ -53,6 +53,8 @@ def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session 
     engine, state, account = exchange.shared.engine, exchange.state, exchange.account
     assert state is not None
     assert account is not None
+    if len(body) > MAX_BODY_BYTES:
+        return TOO_LARGE
     if not head.is_json():
         return WRONG_TYPE
     request = read_request(body, strict=engine.world.gateway.strict)

@@ -12,6 +12,7 @@ from msgspec import Struct
 from mock_server.contract.errors import (
     FORCED,
     INVALID_MOCK_DIRECTIVE,
+    PAYLOAD_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     Refusal,
 )
@@ -25,6 +26,7 @@ _FORCIBLE: Final = {str(status): status for status in sorted(FORCED)}
 _TEST_ID: Final = re.compile(rb"[!-~]{0,%d}" % MAX_TEST_ID)
 _MEDIA_TYPE: Final = re.compile(rb"\s*application/json\s*(;.*)?$", re.IGNORECASE | re.DOTALL)
 
+TOO_LARGE: Final = Refusal(PAYLOAD_TOO_LARGE, PAYLOAD_TOO_LARGE.message)
 WRONG_TYPE: Final = Refusal(UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE.message)
 
 

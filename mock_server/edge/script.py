@@ -26,15 +26,16 @@ NO_FAULT = Fault()
 class Script:
     """Plays one exchange to its end: failover until an attempt is good, then its answer, whole or streamed.
 
-    Mutable: the time, and by how much a delay has put off all that follows, in simulated seconds.
+    Mutable: the time, by how much a delay has put off all that follows, and up to which moment of the plan what is
+    planned has come, all in simulated seconds.
     """
 
-    __slots__ = ("_exchange", "_fault", "_now", "_put_off")
+    __slots__ = ("_exchange", "_fault", "_now", "_put_off", "_reached")
 
     def __init__(self, exchange: Exchange, now: float) -> None:
         self._exchange = exchange
         self._fault = exchange.fault or NO_FAULT
-        self._now = now
+        self._now = self._reached = now
         self._put_off = 0.0
 
     def moves(self, decision: Session | Refusal) -> Moves:
@@ -48,7 +49,7 @@ class Script:
                 assert isinstance(decision, Session)
                 if not (yield from self._passes("before_headers", decision)):
                     return False
-            whole = exchange.due(decision, self._now - self._put_off, self._now)
+            whole = exchange.due(decision, self._reached, self._now)
             if whole is not None:
                 return (yield from self._finish(whole))
             assert isinstance(decision, Session)  # a refusal is always due
@@ -64,12 +65,14 @@ class Script:
         now = yield move
         if now is None:
             return False
-        self._now = now
+        self._now, self._reached = now, now - self._put_off
         return True
 
     def _wait(self, at: float) -> Moves:
         """Wait until the planned moment ``at`` and what it was put off by."""
-        return (yield from self._do(Until(at + self._put_off)))
+        there = yield from self._do(Until(at + self._put_off))
+        self._reached = max(self._reached, at)  # rounding must not lose what was waited for
+        return there
 
     def _finish(self, last: WholeAnswer | End) -> Moves:
         """Send what completes the answer."""
@@ -116,7 +119,7 @@ class Script:
                 return True
             if not (yield from self._next_piece(timeline)):
                 return False
-            yield from self._write(framer.writes(timeline.due(self._now - self._put_off)))
+            yield from self._write(framer.writes(timeline.due(self._reached)))
 
     def _next_piece(self, timeline: Timeline) -> Moves:
         """Wait for the next piece, with a keep-alive comment in long silences; False when the client has left."""

@@ -38,13 +38,13 @@ class MockApp(Starlette):
         admin_token: str | None = None,
         cors: bool = False,
     ) -> None:
-        self._context = Context(engine, clock, unix_now, world_name=world_name, version=version)
-        self.api = Api(self._context)
+        self.context = Context(engine, clock, unix_now, world_name=world_name, version=version)
+        self.api = Api(self.context)
         self._openapi = openapi_json(version)
         routes = [
             Route("/openapi.json", self._openapi_document),
             Route("/docs", self._documentation),
-            *Control(self._context, admin_token).routes(),
+            *Control(self.context, admin_token).routes(),
         ]
         super().__init__(routes=routes, exception_handlers={HTTPException: self._envelope})
         self.router.redirect_slashes = False
@@ -67,7 +67,7 @@ class MockApp(Starlette):
     @property
     def meter(self) -> LoadMeter:
         """Measures the load on the mock itself; the server starts and stops it."""
-        return self._context.meter
+        return self.context.meter
 
     async def _openapi_document(self, _request: Request) -> Response:
         return Response(self._openapi, media_type="application/json")
@@ -80,4 +80,4 @@ class MockApp(Starlette):
         assert isinstance(error, HTTPException)
         allow = (error.headers or {}).get("Allow", "")
         kind = METHOD_NOT_ALLOWED if allow else NOT_FOUND
-        return refused(self._context, Refusal(kind, kind.message, allow=allow))
+        return refused(self.context, Refusal(kind, kind.message, allow=allow))

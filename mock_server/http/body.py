@@ -6,11 +6,11 @@ from typing import Final
 
 from starlette.types import Receive
 
-from mock_server.contract.errors import PAYLOAD_TOO_LARGE, Refusal
+from mock_server.contract.errors import Refusal
 from mock_server.contract.messages import MAX_BODY_BYTES
+from mock_server.edge.request import TOO_LARGE
 
 DRAIN_BYTES: Final = 16 * 1024 * 1024
-TOO_LARGE: Final = Refusal(PAYLOAD_TOO_LARGE, PAYLOAD_TOO_LARGE.message)
 
 
 async def read_body(receive: Receive) -> bytes | Refusal | None:

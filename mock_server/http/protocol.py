@@ -100,6 +100,11 @@ class MockProtocol(HttpToolsProtocol):
             else:
                 self._answer()
 
+    def give_up(self, error: Exception) -> None:
+        """Answering went wrong in a way of our own: say so, and hang up."""
+        self.logger.error("Exception while answering\n", exc_info=error)
+        self.transport.abort()
+
     def _may_hold(self) -> bool:
         """Whether this request may be answered as soon as it is complete."""
         cycle: RequestResponseCycle | None = self.cycle  # None before the first
@@ -180,7 +185,10 @@ def _end_turn(turn: list[MockProtocol]) -> None:
     connections = turn[:]
     turn.clear()
     for connection in connections:
-        connection.end_of_turn()
+        try:
+            connection.end_of_turn()
+        except Exception as error:
+            connection.give_up(error)
 
 
 def protocol_for(api: Api) -> type[MockProtocol]:

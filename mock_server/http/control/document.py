@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from mock_server.contract.messages import ErrorResponse
 from mock_server.http.control.asked import Nothing, fields_of
-from mock_server.http.control.table import ENDPOINTS, PREFIX, Endpoint
+from mock_server.http.control.table import OPERATIONS, PREFIX, Operation
 
 Document = dict[str, Any]
 
@@ -28,11 +28,11 @@ _FAILURES: Final = {
 def control_openapi(version: str) -> Document:
     """The document as plain values."""
     types: list[type[Struct]] = [ErrorResponse]
-    for endpoint in ENDPOINTS:
+    for endpoint in OPERATIONS:
         types += [kind for kind in (endpoint.answer, endpoint.body) if kind is not None and kind not in types]
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
     paths: Document = {}
-    for endpoint in ENDPOINTS:
+    for endpoint in OPERATIONS:
         path = PREFIX + _IN_PATH.sub(r"{\1}", endpoint.path)
         paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint)
     return {
@@ -47,7 +47,7 @@ def control_openapi(version: str) -> Document:
     }
 
 
-def _operation(endpoint: Endpoint) -> Document:
+def _operation(endpoint: Operation) -> Document:
     operation: Document = {
         "operationId": endpoint.name,
         "summary": endpoint.meaning,
@@ -83,7 +83,7 @@ _HEADERS: Final = [
 ]
 
 
-def _path_parameters(endpoint: Endpoint) -> list[Document]:
+def _path_parameters(endpoint: Operation) -> list[Document]:
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _IN_PATH.findall(endpoint.path)
@@ -105,7 +105,7 @@ def _query_parameters(query: type[Struct]) -> list[Document]:
     ]
 
 
-def _success(endpoint: Endpoint) -> Document:
+def _success(endpoint: Operation) -> Document:
     if endpoint.answer is None:
         return {"description": endpoint.meaning, "content": {"text/plain": {"schema": {"type": "string"}}}}
     schema = {"$ref": _REF.format(name=endpoint.answer.__name__)}

@@ -18,7 +18,7 @@ from mock_server.http.body import read_body
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, MistakeError, Nothing, mistake, read_json, read_query
 from mock_server.http.control.document import control_openapi
-from mock_server.http.control.table import ENDPOINTS, PREFIX, Endpoint, Said
+from mock_server.http.control.table import OPERATIONS, PREFIX, Operation, Said
 
 TOKEN_HEADER: Final = "x-mock-admin-token"  # noqa: S105 - the name of a header
 _UNTRUSTED: Final = Refusal(
@@ -36,15 +36,15 @@ class Control:
 
     def routes(self) -> list[Route]:
         """The routes to mount, one for each path."""
-        by_path: dict[str, dict[str, Endpoint]] = {}
-        for endpoint in ENDPOINTS:
+        by_path: dict[str, dict[str, Operation]] = {}
+        for endpoint in OPERATIONS:
             by_path.setdefault(PREFIX + endpoint.path, {})[endpoint.method] = endpoint
         return [
             Route(PREFIX + "/openapi.json", self._openapi, methods=["GET"]),
             *(self._route(path, methods) for path, methods in by_path.items()),
         ]
 
-    def _route(self, path: str, methods: dict[str, Endpoint]) -> Route:
+    def _route(self, path: str, methods: dict[str, Operation]) -> Route:
         async def answer(request: Request) -> Response:
             endpoint = methods["GET" if request.method == "HEAD" else request.method]
             return await self._answer(endpoint, request)
@@ -56,7 +56,7 @@ class Control:
             return refused(self._context, _UNTRUSTED)
         return Response(self._document, media_type="application/json")
 
-    async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
+    async def _answer(self, endpoint: Operation, request: Request) -> Response:
         context = self._context
         if not self._trusts(request):
             return refused(context, _UNTRUSTED)
@@ -76,7 +76,7 @@ class Control:
         return compare_digest(shown.encode("latin-1"), self._token.encode())
 
 
-async def _read(endpoint: Endpoint, request: Request) -> Asked:
+async def _read(endpoint: Operation, request: Request) -> Asked:
     """What is asked. Raises :class:`MistakeError`."""
     head = Head(request.scope["headers"])
     if head.wrong_test is not None:

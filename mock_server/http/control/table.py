@@ -21,7 +21,7 @@ Said = Struct | Response
 Handler = Callable[[Context, Asked], Said | Awaitable[Said]]
 
 
-class Endpoint(Struct, frozen=True):
+class Operation(Struct, frozen=True):
     """One method of one path; what it means is said where it is handled. ``answer`` is None where it is no JSON."""
 
     method: str
@@ -45,17 +45,17 @@ class Endpoint(Struct, frozen=True):
 
 _FAULT: Final = '{"match": {"test": …, "text": …, …}, "code": 502}, or "fault": "reset;stage=mid_stream;after=3"'
 
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (
-    Endpoint("GET", "/health", steering.show_health, steering.Health),
-    Endpoint("GET", "/requests", journal.list_requests, journal.Requests, query=journal.ListQuery),
-    Endpoint("GET", "/requests/count", journal.count_requests, journal.Count, query=journal.RequestFilter),
-    Endpoint("GET", "/requests/wait", journal.wait_for_requests, journal.Waited, query=journal.WaitQuery),
-    Endpoint("GET", "/requests/{request_id}/route", journal.show_route, journal.RouteView),
-    Endpoint("GET", "/faults", faults.list_faults, faults.Faults),
-    Endpoint("POST", "/faults", faults.queue_fault, faults.FaultView, FaultRule, shown=_FAULT),
-    Endpoint("DELETE", "/faults", faults.clear_faults, faults.Cleared),
-    Endpoint("GET", "/answers", faults.list_answers, faults.Answers),
-    Endpoint(
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    Operation("GET", "/health", steering.show_health, steering.Health),
+    Operation("GET", "/requests", journal.list_requests, journal.Requests, query=journal.ListQuery),
+    Operation("GET", "/requests/count", journal.count_requests, journal.Count, query=journal.RequestFilter),
+    Operation("GET", "/requests/wait", journal.wait_for_requests, journal.Waited, query=journal.WaitQuery),
+    Operation("GET", "/requests/{request_id}/route", journal.show_route, journal.RouteView),
+    Operation("GET", "/faults", faults.list_faults, faults.Faults),
+    Operation("POST", "/faults", faults.queue_fault, faults.FaultView, FaultRule, shown=_FAULT),
+    Operation("DELETE", "/faults", faults.clear_faults, faults.Cleared),
+    Operation("GET", "/answers", faults.list_answers, faults.Answers),
+    Operation(
         "POST",
         "/answers",
         faults.queue_answer,
@@ -63,10 +63,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         AnswerRule,
         shown='{"match": {"contains": …}, "replies": [{"text": …}, …]}',
     ),
-    Endpoint("DELETE", "/answers", faults.clear_answers, faults.Cleared),
-    Endpoint("GET", "/providers", providers.list_providers, providers.Providers),
-    Endpoint("GET", "/providers/{name:path}", providers.show_provider, providers.ProviderView),
-    Endpoint(
+    Operation("DELETE", "/answers", faults.clear_answers, faults.Cleared),
+    Operation("GET", "/providers", providers.list_providers, providers.Providers),
+    Operation("GET", "/providers/{name:path}", providers.show_provider, providers.ProviderView),
+    Operation(
         "PUT",
         "/providers/{name:path}",
         providers.change_provider,
@@ -74,8 +74,8 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         providers.ProviderChange,
         shown='{"error_rate": 0.5, "ttft_ms": 900, …} or {"reset": true}',
     ),
-    Endpoint("GET", "/incidents", incidents.list_incidents, incidents.Incidents),
-    Endpoint(
+    Operation("GET", "/incidents", incidents.list_incidents, incidents.Incidents),
+    Operation(
         "POST",
         "/incidents",
         incidents.start_incident,
@@ -83,10 +83,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         incidents.IncidentStart,
         shown='{"kind": "outage", "for": 30, "match": "openai", …}',
     ),
-    Endpoint("DELETE", "/incidents", incidents.end_incidents, incidents.Ended),
-    Endpoint("DELETE", "/incidents/{number}", incidents.end_incident, incidents.Ended),
-    Endpoint("GET", "/accounts/{key}", accounts.show_account, AccountView),
-    Endpoint(
+    Operation("DELETE", "/incidents", incidents.end_incidents, incidents.Ended),
+    Operation("DELETE", "/incidents/{number}", incidents.end_incident, incidents.Ended),
+    Operation("GET", "/accounts/{key}", accounts.show_account, AccountView),
+    Operation(
         "PUT",
         "/accounts/{key}",
         accounts.change_account,
@@ -94,9 +94,9 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         accounts.AccountChange,
         shown='{"balance": 100, "plan": "free"}',
     ),
-    Endpoint("GET", "/ledger", accounts.show_ledger, accounts.LedgerView),
-    Endpoint("GET", "/clock", steering.show_clock, steering.ClockView),
-    Endpoint(
+    Operation("GET", "/ledger", accounts.show_ledger, accounts.LedgerView),
+    Operation("GET", "/clock", steering.show_clock, steering.ClockView),
+    Operation(
         "POST",
         "/clock",
         steering.steer_clock,
@@ -104,7 +104,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         steering.ClockChange,
         shown='{"freeze": true}, {"advance": 60}, {"resume": true} or {"auto": true}',
     ),
-    Endpoint("POST", "/reset", steering.reset, steering.ResetView, Nothing),
-    Endpoint("GET", "/load", steering.show_load, steering.Load, query=steering.LoadQuery),
-    Endpoint("GET", "/metrics", metrics.show_metrics, None),
+    Operation("POST", "/reset", steering.reset, steering.ResetView, Nothing),
+    Operation("GET", "/load", steering.show_load, steering.Load, query=steering.LoadQuery),
+    Operation("GET", "/metrics", metrics.show_metrics, None),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 
-from mock_server.http.control.table import ENDPOINTS
+from mock_server.http.control.table import OPERATIONS
 from tests.mock_server.control.conftest import Plane
 from tests.mock_server.wire import chat, events, text_of
 
@@ -28,7 +28,7 @@ def test_garbage_disturbs_no_call_in_flight(slow_plane: Plane) -> None:
     dice = random.Random(7)  # noqa: S311 - the same garbage every time
     statuses = set()
     while any(thread.is_alive() for thread in threads):
-        endpoint = dice.choice([e for e in ENDPOINTS if "reset" not in e.path])
+        endpoint = dice.choice([e for e in OPERATIONS if "reset" not in e.path])
         path = endpoint.path.replace("{name:path}", "%00/../x").replace("{key}", "密").lstrip("/")
         garbage = dice.choice(BODIES if endpoint.body is not None else [None])
         answer = slow_plane.ask(endpoint.method, path + dice.choice(QUERIES), garbage)

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mock_server.http.control.table import ENDPOINTS, PREFIX, Endpoint
+from mock_server.http.control.table import OPERATIONS, PREFIX, Operation
 from mock_server.launch import launch
 from tests.mock_server.conftest import StartMock
 from tests.mock_server.wire import PATH, TIMEOUT_S, Mock, assert_refused, chat, events, heads
@@ -45,7 +45,7 @@ def test_a_token_must_fit_a_header(token: str) -> None:
     assert not token or token not in line
 
 
-def concrete(endpoint: Endpoint) -> tuple[str, str]:
+def concrete(endpoint: Operation) -> tuple[str, str]:
     return endpoint.method, PREFIX + re.sub(r"\{\w+(:path)?\}", "1", endpoint.path)
 
 
@@ -57,7 +57,7 @@ def test_with_a_token_every_endpoint_wants_it(
     if from_environment:
         monkeypatch.setenv("MOCK_ADMIN_TOKEN", TOKEN)
     mock = start_mock("--world", "instant", *options)
-    for method, path in [*map(concrete, ENDPOINTS), ("GET", f"{PREFIX}/openapi.json")]:
+    for method, path in [*map(concrete, OPERATIONS), ("GET", f"{PREFIX}/openapi.json")]:
         for shown in (None, b"", TOKEN[:-1].encode(), b"\xfc", f"{TOKEN}1".encode()):
             headers = [(b"content-type", b"application/json")]
             headers += [] if shown is None else [(b"x-mock-admin-token", shown)]

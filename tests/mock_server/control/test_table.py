@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from mock_server.http.control.document import control_openapi
-from mock_server.http.control.table import ENDPOINTS, PREFIX, Endpoint
+from mock_server.http.control.table import OPERATIONS, PREFIX, Operation
 from tests.mock_server.control.conftest import Plane
 from tests.mock_server.wire import assert_refused
 
@@ -20,33 +20,33 @@ incidents accounts/{key} ledger clock reset load metrics
 ROOT = Path(__file__).parents[3]
 
 
-def path_of(endpoint: Endpoint) -> str:
+def path_of(endpoint: Operation) -> str:
     return endpoint.path.lstrip("/").replace(":path", "")
 
 
-def concrete(endpoint: Endpoint) -> str:
+def concrete(endpoint: Operation) -> str:
     """A path of something there is."""
     named = {"name": "groq", "key": "sk-test-free", "request_id": "req_0000000", "number": "1"}
     return path_of(endpoint).format(**named)
 
 
-def ids(endpoint: Endpoint) -> str:
+def ids(endpoint: Operation) -> str:
     return f"{endpoint.method} {endpoint.path}"
 
 
 def test_everything_designed_is_there() -> None:
-    assert set(DESIGNED.split()) <= {path_of(endpoint) for endpoint in ENDPOINTS}
+    assert set(DESIGNED.split()) <= {path_of(endpoint) for endpoint in OPERATIONS}
 
 
 def test_the_document_holds_every_endpoint_and_resolves() -> None:
     document = control_openapi("1")
     described = {(m.upper(), path) for path, operations in document["paths"].items() for m in operations}
-    assert described == {(e.method, f"{PREFIX}/{path_of(e)}") for e in ENDPOINTS}
+    assert described == {(e.method, f"{PREFIX}/{path_of(e)}") for e in OPERATIONS}
     text = msgspec.json.encode(document).decode()
     references = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
     assert references == references & set(document["components"]["schemas"])
     operations = [operation for path in document["paths"].values() for operation in path.values()]
-    assert len({operation["operationId"] for operation in operations}) == len(ENDPOINTS)
+    assert len({operation["operationId"] for operation in operations}) == len(OPERATIONS)
     assert all(operation["summary"].endswith(".") for operation in operations)
 
 
@@ -57,12 +57,12 @@ def test_the_document_is_served(plane: Plane) -> None:
 
 def test_the_documentation_lists_every_endpoint() -> None:
     page = (ROOT / "docs" / "contract-testing.md").read_text()
-    assert [e for e in ENDPOINTS if f"| `{e.method} {PREFIX}/{path_of(e)}` |" not in page] == []
+    assert [e for e in OPERATIONS if f"| `{e.method} {PREFIX}/{path_of(e)}` |" not in page] == []
 
 
-@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.body is not None], ids=ids)
+@pytest.mark.parametrize("endpoint", [e for e in OPERATIONS if e.body is not None], ids=ids)
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
-def test_what_takes_a_body_wants_it_declared_as_json(plane: Plane, endpoint: Endpoint, kind: str | None) -> None:
+def test_what_takes_a_body_wants_it_declared_as_json(plane: Plane, endpoint: Operation, kind: str | None) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
     path = f"{PREFIX}/{concrete(endpoint)}"
     answer = plane.mock.http.request(endpoint.method, path, content=b'{"freeze": true}', headers=headers)
@@ -70,8 +70,8 @@ def test_what_takes_a_body_wants_it_declared_as_json(plane: Plane, endpoint: End
     assert not plane.get("clock")["frozen"]
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=ids)
-def test_nothing_is_silently_ignored(plane: Plane, endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("endpoint", OPERATIONS, ids=ids)
+def test_nothing_is_silently_ignored(plane: Plane, endpoint: Operation) -> None:
     body: dict[str, str] | None = None if endpoint.body is None else {}
     query = plane.ask(endpoint.method, concrete(endpoint), body, colour="red")
     assert_refused(query, 400, "INVALID_MOCK_DIRECTIVE", says="colour")
@@ -83,10 +83,10 @@ def test_nothing_is_silently_ignored(plane: Plane, endpoint: Endpoint) -> None:
     assert_refused(test, 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test must be at most 128 visible ASCII")
 
 
-@pytest.mark.parametrize("path", sorted({e.path for e in ENDPOINTS}))
+@pytest.mark.parametrize("path", sorted({e.path for e in OPERATIONS}))
 def test_other_methods_are_refused_with_those_allowed(plane: Plane, path: str) -> None:
-    allowed = {e.method for e in ENDPOINTS if e.path == path}
-    endpoint = next(e for e in ENDPOINTS if e.path == path)
+    allowed = {e.method for e in OPERATIONS if e.path == path}
+    endpoint = next(e for e in OPERATIONS if e.path == path)
     for method in {"GET", "POST", "PUT", "DELETE", "PATCH"} - allowed:
         answer = plane.ask(method, concrete(endpoint), {})
         assert_refused(answer, 405, "METHOD_NOT_ALLOWED")

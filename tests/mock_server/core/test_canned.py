@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mock_server.contract.tokens import estimate
-from mock_server.core.canned import MAX_RULES, AnswerBook, AnswerRule, Asked, CannedPassage, passage_of
+from mock_server.core.canned import MAX_RULES, AnswerBook, AnswerRule, CannedPassage, Question, passage_of
 from mock_server.core.faults import FaultError, parse_fault
 
-CALL = Asked("How is the weather?", "openai", "gpt-4.1-mini", "sk-test-pro", "t1")
+CALL = Question("How is the weather?", "openai", "gpt-4.1-mini", "sk-test-pro", "t1")
 
 
 def answer(*texts: str, **fields: Any) -> AnswerRule:
@@ -20,7 +20,7 @@ def answer(*texts: str, **fields: Any) -> AnswerRule:
     return msgspec.convert({"replies": replies} | fields, AnswerRule)
 
 
-def texts(book: AnswerBook, calls: int, asked: Asked = CALL) -> list[str]:
+def texts(book: AnswerBook, calls: int, asked: Question = CALL) -> list[str]:
     """What so many calls are answered with."""
     found = []
     for _ in range(calls):
@@ -62,7 +62,7 @@ def test_a_rule_matches_what_it_names_or_says_what_it_wanted(match: dict[str, st
 
 def test_a_dot_of_a_regular_expression_also_means_a_line_feed() -> None:
     book = AnswerBook([answer(match={"regex": "one.two"})])
-    assert book.find(Asked("one\ntwo", "", "", "", "")) is not None
+    assert book.find(Question("one\ntwo", "", "", "", "")) is not None
 
 
 def test_replies_come_one_after_the_other_and_the_last_repeats() -> None:
@@ -78,7 +78,7 @@ def test_a_reply_may_have_a_fault() -> None:
 def test_the_first_rule_that_matches_answers() -> None:
     book = AnswerBook([answer("no", match={"text": "else"}), answer("yes", match={"contains": "weather"}), answer()])
     assert texts(book, 2) == ["yes", "yes"]
-    assert texts(book, 1, Asked("other", "", "", "", "")) == ["fine"]
+    assert texts(book, 1, Question("other", "", "", "", "")) == ["fine"]
 
 
 def test_when_nothing_matches_the_three_nearest_are_named_with_their_reasons() -> None:

@@ -20,7 +20,7 @@ from mock_server.contract.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from mock_server.contract.messages import FIELDS, MODES, RESPONSE_FIELDS
 from mock_server.contract.provenance import DOCUMENTED, MOCK, Provenance, Source
 from mock_server.core.faults import FRAMINGS, KINDS, STAGES
-from mock_server.core.world import Gateway
+from mock_server.core.world import GatewaySettings
 from mock_server.page.document import documentation
 from mock_server.page.elements import prose, tag
 from mock_server.page.snippets import snippets
@@ -174,7 +174,7 @@ def test_the_response_fields_are_the_keys_of_an_answer_in_order() -> None:
 
 
 def test_the_silence_before_a_comment_is_the_one_the_mock_keeps() -> None:
-    assert Gateway().keep_alive_s == KEEP_ALIVE_S
+    assert GatewaySettings().keep_alive_s == KEEP_ALIVE_S
 
 
 def test_defaults_are_those_of_the_requests_type(page: ParsedPage) -> None:

@@ -1,0 +1,101 @@
+"""Scripts, played here without any clock: time is what the last move says it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import count, islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mock_server.config import build_world
+from mock_server.core.engine import Engine
+from mock_server.edge.admission import decide
+from mock_server.edge.exchange import Exchange, Exchanges
+from mock_server.edge.moves import End, Fin, Move, Part, Start, Until
+from mock_server.edge.request import Head
+from mock_server.edge.script import Script
+from tests.mock_server.wire import chat, events, text_of
+
+WORLD = """
+extends = "instant"
+latency_scale = 1.0
+
+[models."slow/steady"]
+ttft = { law = "constant", ms = 300.0 }
+tokens_per_s = 7.0
+window = 100_000
+price_in = 0.0
+price_out = 0.0
+quality = 1.0
+"""
+NUMBERS = count()
+ENGINE = Engine(build_world(WORLD, "script.toml"), 0, 0.0)
+
+
+def played(
+    fault: str, now: float, *, stream: bool = True, leaves_after: int = 10_000
+) -> tuple[Exchange, list[tuple[float, Move]]]:
+    """A call that arrives at ``now``, and all moves of its script with the moments at which they are made."""
+    head = Head(
+        [
+            (b"authorization", b"Bearer sk-test-unlimited"),
+            (b"content-type", b"application/json"),
+            *([(b"x-mock-fault", fault.encode())] if fault else []),
+        ]
+    )
+    exchange = Exchanges(ENGINE, 1.0, lambda: 0.0).open(now, f"test-{next(NUMBERS)}")
+    body = chat(strategy={"models": ["slow/steady"]}, max_tokens=20, stream=stream)
+    decision = decide(exchange, head, b"", json.dumps(body).encode())
+    made = list(islice(made_moves(exchange, decision, now, leaves_after), 2_000))
+    assert len(made) < 2_000, "it does not come to an end"
+    return exchange, made
+
+
+def made_moves(exchange: Exchange, decision: object, now: float, leaves_after: int) -> Iterator[tuple[float, Move]]:
+    moves = Script(exchange, now).moves(decision)  # type: ignore[arg-type]  # what was decided
+    move: Move | None = next(moves, None)
+    while move is not None:
+        if isinstance(move, Until):
+            now = max(now, move.at)
+        yield now, move
+        leaves_after -= 1
+        try:
+            move = moves.send(now if leaves_after > 0 else None)
+        except StopIteration:
+            move = None
+    exchange.close(now)
+
+
+@given(st.floats(0, 1e6), st.floats(0, 100), st.sampled_from(["before_headers", "mid_stream"]))
+@settings(max_examples=200)
+def test_a_delay_never_keeps_a_script_from_its_end(now: float, for_s: float, stage: str) -> None:
+    exchange, made = played(f"delay;for={for_s!r};stage={stage}", now)
+    assert exchange.ending == "complete"
+    body = b"".join(move.data for _, move in made if isinstance(move, Part | End))
+    found, _ = events(body)
+    assert len(text_of(found)) > 0
+    assert made[-1][0] >= now + for_s
+
+
+def test_a_whole_answer_is_one_move_at_its_planned_moment() -> None:
+    _, made = played("", 5.0, stream=False)
+    waits = [at for at, move in made if isinstance(move, Until)]
+    assert len(waits) == len(made) - 1 == 1
+    assert waits[0] == made[-1][0] > 5.3
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_ends_the_script(stream: bool) -> None:
+    exchange, made = played("", 0.0, stream=stream, leaves_after=1)
+    assert len(made) == 1
+    assert exchange.ending == "abandoned"
+
+
+def test_a_stall_waits_until_the_client_has_left_and_then_closes() -> None:
+    _, made = played("stall;stage=mid_stream;after=2", 0.0)
+    assert [type(move) for _, move in made][-2:] == [Until, Fin]
+    assert made[-1][0] == float("inf")
+    assert sum(isinstance(move, Start) for _, move in made) == 1

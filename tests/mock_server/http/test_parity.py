@@ -1,0 +1,180 @@
+"""The same calls on every way through the mock: at once in uvicorn's protocol, through its cycle, and as plain ASGI.
+
+Three mocks of one seed get thousands of calls of every kind. Time stands still but for jumps to what is waited for, so
+that every byte must be the same, what `Server-Timing` and the rate-limit headers say included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from mock_server.clock import SimClock
+from mock_server.config import build_world
+from mock_server.contract.accounts import TEST_KEYS
+from mock_server.core.engine import Engine
+from mock_server.core.faults import FRAMINGS, KINDS, STAGES, FaultError, parse_fault
+from mock_server.core.rules import FaultRule, Match
+from mock_server.http.app import MockApp
+from tests.mock_server.served import MADE_BY_THE_SERVER, Call, Got, Served
+from tests.mock_server.wire import PATH
+
+WORLD = """
+extends = "realistic"
+failure_scale = 20.0
+
+[gateway]
+idempotency = true
+
+[[faults]]
+match = { text = "from the world" }
+fault = "eof;stage=mid_stream;after=2"
+every = 2
+
+[[answers]]
+match = { contains = "canned" }
+replies = [{ text = "given, 一二三", delay_s = 0.5 }, { text = "again", fault = "delay;for=1" }]
+"""
+BROKEN = (
+    b"",
+    b"{",
+    b"\xff",
+    b'{"messages": []}',
+    b'{"messages": [{"role": "user", "content": " "}]}',
+    b"[1]",
+    b"x" * 4_194_305,
+)
+
+
+def some_call(dice: random.Random) -> Call:
+    """A call of any kind; most of them are good."""
+    text = dice.choice(
+        ("Hello", "写一个产品介绍", "Write a function", "from the world", "canned", "queued", "same again")
+    )
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": text}], "stream": dice.random() < 0.5}
+    if dice.random() < 0.7:
+        body["max_tokens"] = dice.randint(1, 40)
+    if dice.random() < 0.2:
+        body["strategy"] = dice.choice(({"mode": "cost"}, {"models": ["none"]}, {"max_attempts": 1}, {"mode": "?"}))
+    content = (
+        json.dumps(body, ensure_ascii=dice.random() < 0.5).encode() if dice.random() < 0.9 else dice.choice(BROKEN)
+    )
+    headers = [(b"host", b"mock"), (b"content-length", b"%d" % len(content))]
+    key = dice.choice([*("sk-test-unlimited",) * 8, *(row.key for row in TEST_KEYS), "wrong"])
+    headers.append((b"authorization", f"Bearer {key}".encode()))
+    headers.append((b"content-type", b"application/json" if dice.random() < 0.95 else b"text/plain"))
+    if dice.random() < 0.5:
+        headers.append((b"x-mock-test", b"t%d" % dice.randint(0, 5) if dice.random() < 0.95 else b"a b"))
+    if dice.random() < 0.3:
+        headers.append((b"x-mock-fault", some_fault(dice).encode()))
+    if dice.random() < 0.1:
+        headers.append((b"prefer", b"code=%d" % dice.choice((400, 401, 402, 405, 429, 500, 502, 999))))
+    if dice.random() < 0.1:
+        headers.append((b"idempotency-key", b"k%d" % dice.randint(0, 3)))
+    query = dice.choice((b"?__code=500", b"?__fault=eof", b"?a=b")) if dice.random() < 0.1 else b""
+    return Call("POST" if dice.random() < 0.97 else dice.choice(("GET", "PUT")), query, headers, content)
+
+
+def some_fault(dice: random.Random) -> str:
+    """A directive; a few make no sense."""
+    fault = f"{dice.choice(KINDS)};stage={dice.choice(STAGES)}" if dice.random() < 0.7 else dice.choice(KINDS)
+    if "mid_stream" in fault:
+        fault += f";after={dice.randint(1, 5)}"
+    if fault.startswith(("delay", "stall", "dribble")):
+        fault += ";for=2"
+    if dice.random() < 0.2:
+        fault = f"framing={dice.choice(FRAMINGS)}"
+    return fault
+
+
+def some_rule(dice: random.Random) -> FaultRule:
+    """A rule that can be queued."""
+    pick: dict[str, Any] = dice.choice(({"times": 2}, {"every": 3}, {"rate": 0.5}, {"hits": 1, "of": 3}))
+    match = Match(test=f"t{dice.randint(0, 5)}", provider=dice.choice((None, None, "openai", "groq")))
+    if dice.random() < 0.5:
+        return FaultRule(match, code=dice.choice((500, 502, 429)), **pick)
+    fault = some_fault(dice)
+    try:
+        parse_fault(fault)
+    except FaultError:
+        fault = "reset"
+    return FaultRule(match, fault=fault, **pick)
+
+
+def a_mock(seed: int) -> MockApp:
+    """A mock whose time jumps, and otherwise stands still."""
+    clock = SimClock(1.0, lambda: 1000.0)
+    clock.jump_by_itself()
+    return MockApp(
+        Engine(build_world(WORLD, "parity.toml"), seed, 0.0), clock, lambda: 1.8e9, world_name="", version="1"
+    )
+
+
+async def plainly(mock: MockApp, call: Call) -> Got:
+    """The answer of the application as any ASGI server would get it."""
+    came = [{"type": "http.request", "body": call.body, "more_body": False}]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if came:
+            return came.pop()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": call.method,
+        "path": PATH,
+        "query_string": call.query[1:],
+        "headers": call.headers,
+    }
+    broken = False
+    try:
+        await mock(scope, receive, send)
+    except RuntimeError as error:  # a fault of the connection, which ASGI has no words for
+        assert str(error) == "faults of the connection need the mock's own server"  # noqa: PT017
+        broken = True
+    if not sent:
+        return Got(0, [], [], True)
+    headers = [line for line in sent[0]["headers"] if line[0] not in MADE_BY_THE_SERVER]
+    writes = [message["body"] for message in sent[1:] if message["body"]]
+    if b"content-length" in dict(headers):
+        writes = [b"".join(writes)]
+    return Got(sent[0]["status"], headers, writes, broken)
+
+
+async def play(seed: int, calls: int) -> tuple[set[int], set[str], int]:
+    """All calls on all three ways; the statuses and endings seen, and how many more were answered at once on one."""
+    dice = random.Random(seed)  # noqa: S311 - the same calls every time
+    fast, slow, plain = Served(a_mock(seed), split=False), Served(a_mock(seed), split=True), a_mock(seed)
+    mocks = (fast.mock, slow.mock, plain)
+    statuses = set[int]()
+    for number in range(calls):
+        if dice.random() < 0.05:
+            rule = some_rule(dice)
+            for mock in mocks:
+                mock.context.engine.queued.add(rule)
+        call = some_call(dice)
+        got = await fast.answer(call)
+        assert got == await slow.answer(call), (number, call)
+        assert got == await plainly(plain, call), (number, call)
+        statuses.add(got.status)
+    entries = [[record.entry for record in mock.context.journal.records()] for mock in mocks]
+    assert entries[0] == entries[1] == entries[2]
+    return statuses, {entry.ending for entry in entries[0]}, fast.at_once - slow.at_once
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_way_through_the_mock_gives_the_same_bytes_and_entries(seed: int) -> None:
+    statuses, endings, at_once = asyncio.run(play(seed, 1_000))
+    assert statuses >= {0, 200, 400, 401, 402, 405, 409, 413, 415, 429, 500, 502}
+    assert endings >= {"complete", "fault"}
+    assert at_once > 100
