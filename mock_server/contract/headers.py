@@ -66,6 +66,14 @@ RESPONSE_HEADERS: Final[tuple[Header, ...]] = (
         MOCK,
     ),
     Header(
+        "X-Mock-Test-Forgotten",
+        "the test id was known before, and all about it has been forgotten since, as too many others came after it",
+        "from how many other test ids on the least recently used one is forgotten",
+        "1000",
+        MOCK,
+        _INTEGER,
+    ),
+    Header(
         "Preference-Applied",
         "an outcome was forced by Prefer",
         "the preference that was honoured",

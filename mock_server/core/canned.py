@@ -132,7 +132,7 @@ def names_model(glob: str, provider: str, model: str) -> bool:
 
 
 class AnswerBook:
-    """Canned answers in order of precedence. Mutable: rules are added, counted and cleared."""
+    """Canned answers of one test in order of precedence. Mutable: rules are added, counted and cleared."""
 
     __slots__ = ("rules",)
 
@@ -161,9 +161,11 @@ class AnswerBook:
         )
         return f"no canned answer matches; nearest: {reasons}"
 
-    def clear(self, test: str | None) -> None:
-        """Remove all rules, or those about one test id."""
-        self.rules = [] if test is None else [active for active in self.rules if active.rule.match.test != test]
+    def clear(self) -> int:
+        """Remove all rules; how many there were."""
+        cleared = len(self.rules)
+        self.rules = []
+        return cleared
 
 
 def passage_of(reply: Reply) -> CannedPassage:

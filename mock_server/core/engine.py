@@ -1,13 +1,14 @@
 """The gateway's decisions: who may ask, what fits, who answers. Nothing here waits or does I/O.
 
-``now`` is simulated seconds on the caller's clock. State lives in one :class:`Scope` per test id; the number of test
-ids remembered is bounded, the least recently used is forgotten.
+``now`` is simulated seconds on the caller's clock. State lives in one :class:`Scope` per test id. Beyond a bound the
+least recently used test that has nothing in flight is forgotten whole, and that is told when it comes back.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from typing import Final
 
 from msgspec import UNSET
@@ -23,7 +24,7 @@ from mock_server.contract.errors import (
 )
 from mock_server.contract.messages import DEFAULT_COMPLETION_TOKENS, ChatRequest, Strategy, UserMessage, text_of
 from mock_server.core.account import Account, Grant
-from mock_server.core.canned import AnswerBook, Question, Reply, passage_of
+from mock_server.core.canned import Question, Reply, passage_of
 from mock_server.core.dice import Dice
 from mock_server.core.faults import check_fits
 from mock_server.core.idempotency import Kept
@@ -31,13 +32,14 @@ from mock_server.core.latency import GapTable
 from mock_server.core.prompts import count_prompt, language_of, task_of
 from mock_server.core.provider import Attempt, Demand, Planner
 from mock_server.core.routing import Candidate, candidates_of, rank
-from mock_server.core.rules import Facts, RuleBook, Strike
+from mock_server.core.rules import NO_CHOICE, Choice, Facts, Identity
 from mock_server.core.scope import Rankings, Scope
 from mock_server.core.session import NOBODY_ILL, Call, Session
 from mock_server.core.text import Corpus
 from mock_server.core.world import Task, World
 
 MAX_SCOPES: Final = 1_000
+_MAX_FORGOTTEN: Final = 65_536
 _MAX_RANKINGS: Final = 1_024
 
 DENIED: Final = Refusal(INVALID_API_KEY, INVALID_API_KEY.message)
@@ -56,8 +58,9 @@ class Engine:
         self._rankings: Rankings = {}
         self._scopes: dict[str, Scope] = {}  # in order of last use, oldest first; "" is never forgotten
         self._default = self._new_scope("", now)
-        self.queued = RuleBook()  # of every test id
-        self.canned = AnswerBook()  # of every test id; those of the world file are in the scopes
+        self._forgotten: dict[str, None] = {}  # names of tests, the oldest first
+        self.when_forgotten: Callable[[str], None] = _nobody_cares
+        """Told of every test that is forgotten, for what others keep of it."""
 
     def _new_scope(self, test: str, now: float) -> Scope:
         dice = Dice(self.seed, test)
@@ -90,47 +93,79 @@ class Engine:
         """The state of ``test``, made when first asked for; the empty name is everybody else's."""
         if not test:
             return self._default
-        scope = self._scopes.pop(test, None) or self._new_scope(test, now)
-        self._scopes[test] = scope
-        if len(self._scopes) > MAX_SCOPES:
-            del self._scopes[next(iter(self._scopes))]
+        scope = self._scopes.pop(test, None)
+        if scope is None:
+            scope = self._new_scope(test, now)
+            scope.forgotten = test in self._forgotten
+            self._scopes[test] = scope
+            if len(self._scopes) > MAX_SCOPES:
+                self._forget_one()
+        else:
+            self._scopes[test] = scope
         return scope
+
+    def _forget_one(self) -> None:
+        """Forget the test that was used the longest ago, of those with nothing in flight, but for the newest."""
+        others = islice(self._scopes.values(), len(self._scopes) - 1)
+        idle = next((scope.test for scope in others if scope.idle), None)
+        if idle is None:
+            return
+        del self._scopes[idle]
+        self._forgotten.pop(idle, None)
+        self._forgotten[idle] = None
+        if len(self._forgotten) > _MAX_FORGOTTEN:
+            del self._forgotten[next(iter(self._forgotten))]
+        self.when_forgotten(idle)
 
     def reset(self, test: str | None, now: float) -> None:
         """Forget the state of ``test``, or of everybody when it is None; calls in flight settle in the old state."""
-        self.queued.clear(test)
-        self.canned.clear(test)
         for scope in [scope for scope in self.scopes() if test in (None, scope.test)]:
             scope.retired = True
             self._scopes.pop(scope.test, None)
+        if test is None:
+            self._forgotten.clear()
+        else:
+            self._forgotten.pop(test, None)
         if not test:
             self._default = self._new_scope("", now)
 
+    def identify(self, scope: Scope, request: ChatRequest) -> Identity:
+        """Name a call, and count it."""
+        fingerprint = scope.dice.fingerprint(request)
+        return Identity(fingerprint, scope.occurrences.count(fingerprint))
+
     def has_rules(self, scope: Scope) -> bool:
         """Whether there are rules to ask at all."""
-        return bool(self.queued.rules or scope.rules.rules)
+        return bool(scope.queued.rules or scope.rules.rules)
 
-    def facts(self, scope: Scope, key: str, test: str, request: ChatRequest) -> Facts:
+    def facts(self, scope: Scope, key: str, request: ChatRequest, identity: Identity) -> Facts:
         """What rules are asked with, before it is known who answers."""
 
         def has_text(part: str) -> bool:
             return any(part in text_of(message) for message in request.messages)
 
-        fingerprint = scope.dice.fingerprint(request)
-        return Facts(key, test, request.stream, has_text, fingerprint, scope.asked.count(fingerprint))
+        return Facts(key, scope.test, request.stream, has_text, *identity)
 
-    def strike(self, scope: Scope, facts: Facts, *, routed: bool) -> Strike | None:
-        """What strikes a call: queued rules come before the world's. What was queued after a reset waits for others."""
-        queued = None if scope.retired else self.queued.choose(facts, scope.dice, routed=routed)
-        return queued or scope.rules.choose(facts, scope.dice, routed=routed)
+    def choose(self, scope: Scope, facts: Facts, *, routed: bool) -> Choice:
+        """What is to strike a call: queued rules come before the world's. After a reset only the world's are left."""
+        queued = NO_CHOICE if scope.retired else scope.queued.choose(facts, scope.dice, routed=routed)
+        if queued.strike is not None:
+            return queued
+        world = scope.rules.choose(facts, scope.dice, routed=routed)
+        return Choice(world.strike, queued.matched + world.matched)
 
     def authenticate(self, scope: Scope, key: str, now: float) -> Account | Refusal:
         """The account of ``key``; unknown and revoked keys are refused alike."""
         account = scope.account(key, now)
         return DENIED if account is None or account.fate == "revoked" else account
 
-    def start(self, scope: Scope, account: Account, request: ChatRequest, now: float) -> Session | Refusal:
-        """Admit a call and plan its first attempt: limits, balance, routing, in this order."""
+    def start(
+        self, scope: Scope, account: Account, request: ChatRequest, now: float, identity: Identity | None = None
+    ) -> Session | Refusal:
+        """Admit a call and plan its first attempt: limits, balance, routing, in this order.
+
+        ``identity`` is given where the call has been counted already.
+        """
         prompt_tokens = count_prompt(request)
         max_tokens = None if request.max_tokens is UNSET else request.max_tokens
         grant = account.admit(prompt_tokens, max_tokens or DEFAULT_COMPLETION_TOKENS, now)
@@ -145,9 +180,9 @@ class Engine:
             account.undo(grant, now)
             return ranking
         demand = Demand(prompt_tokens, max_tokens, task, language_of(request))
-        fingerprint = scope.dice.fingerprint(request)
+        identity = identity or self.identify(scope, request)
         attempts = request.strategy.max_attempts if request.strategy.allow_fallbacks else 1
-        call = Call(demand, attempts, fingerprint, scope.occurrences.count(fingerprint), request.strategy)
+        call = Call(demand, attempts, *identity, request.strategy)
         ill = _ill(scope, ranking, now) if scope.ailing or scope.incidents else NOBODY_ILL
         if ill:
             ranking = tuple(sorted(ranking, key=lambda candidate: candidate.name in ill))
@@ -162,7 +197,7 @@ class Engine:
 
     def has_answers(self, scope: Scope) -> bool:
         """Whether canned answers are to be looked for."""
-        return bool(self.canned.rules or scope.answers.rules or self.world.gateway.canned_only)
+        return bool(scope.given.rules or scope.answers.rules or self.world.gateway.canned_only)
 
     def _give(
         self, scope: Scope, session: Session, account: Account, request: ChatRequest, first: Candidate, now: float
@@ -170,12 +205,12 @@ class Engine:
         """A canned answer, if one matches; a refusal where only canned answers count; None: simulate one."""
         text = next(text_of(m) for m in reversed(request.messages) if type(m) is UserMessage)
         asked = Question(text, first.provider, first.model, account.key, scope.test)
-        found = (None if scope.retired else self.canned.find(asked)) or scope.answers.find(asked)
+        found = (None if scope.retired else scope.given.find(asked)) or scope.answers.find(asked)
         if found is None:
             if not self.world.gateway.canned_only:
                 return None
             session.withdraw(now)
-            why = (self.canned if self.canned.rules else scope.answers).explain(asked)
+            why = (scope.given if scope.given.rules else scope.answers).explain(asked)
             return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: {why}")
         reply, fault = found.next_reply()
         if fault is not None and (why_not := check_fits(fault, stream=request.stream)):
@@ -214,6 +249,10 @@ class Engine:
         if rank(scope.catalogue, strategy, task):
             return Refusal(CONTEXT_LENGTH_EXCEEDED, f"{CONTEXT_LENGTH_EXCEEDED.message}: {needed:,} tokens")
         return Refusal(MODEL_UNAVAILABLE, MODEL_UNAVAILABLE.message)
+
+
+def _nobody_cares(_test: str) -> None:
+    """Nothing else is kept of a test."""
 
 
 def given_attempt(reply: Reply, candidate: Candidate, now: float) -> Attempt:

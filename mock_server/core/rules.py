@@ -7,11 +7,13 @@ fault of the world file, in the order of the file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Final
+from hashlib import blake2b
+from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta, Struct
 
 from mock_server.contract.errors import FORCED
+from mock_server.contract.messages import ENCODER
 from mock_server.core.dice import Concern, Dice
 from mock_server.core.faults import Fault, FaultError, check_fits, parse_fault
 
@@ -56,6 +58,13 @@ class Strike(Struct, frozen=True, gc=False):
     fault: Fault | None = None
 
 
+class Identity(NamedTuple):
+    """What a call asks, as a fingerprint, and how often its test asked the same before: what all draws are keyed on."""
+
+    fingerprint: bytes
+    occurrence: int
+
+
 class Facts(Struct, frozen=True, gc=False):
     """What is known of a call when rules are asked; ``text`` tells whether a part occurs in any message."""
 
@@ -92,36 +101,35 @@ def compile_rule(rule: FaultRule) -> Strike:
 
 
 class ActiveRule:
-    """A rule at work. Mutable: how many matching calls it saw, and how many it struck."""
+    """A rule at work. Mutable: how many matching calls it saw, and how many it struck.
 
-    __slots__ = ("_chosen", "number", "rule", "seen", "strike", "struck")
+    Its draws are keyed on what it says and on how many rules of its test that say the same came ``before`` it, so that
+    other rules, of this test or another, change nothing about them.
+    """
 
-    def __init__(self, rule: FaultRule, number: int) -> None:
+    __slots__ = ("_block", "_chosen", "_name", "before", "rule", "seen", "strike", "struck")
+
+    def __init__(self, rule: FaultRule, before: int) -> None:
         self.rule = rule
-        self.number = number
+        self.before = before
         self.strike = compile_rule(rule)
         self.seen = 0
         self.struck = 0
-        self._chosen: frozenset[int] = frozenset()  # places in the current block that are struck
+        self._name = blake2b(ENCODER.encode((rule, before)), digest_size=16).digest()
+        self._block = -1
+        self._chosen: frozenset[int] = frozenset()  # places in that block that are struck
 
     @property
     def spent(self) -> bool:
         """Whether it will never strike again."""
         return self.rule.times is not None and self.struck >= self.rule.times
 
-    def strikes(self, facts: Facts, dice: Dice) -> bool:
-        """Whether it strikes this call; counts the call if it matches."""
-        if self.spent or not self._matches(facts):
-            return False
-        place, self.seen = self.seen, self.seen + 1
-        hit = self._picks(place, facts, dice)
-        self.struck += hit
-        return hit
-
-    def _matches(self, facts: Facts) -> bool:
+    def matches(self, facts: Facts) -> bool:
+        """Whether it is about this call."""
         match, fault = self.rule.match, self.strike.fault
         return (
-            match.key in (None, facts.key)
+            not self.spent
+            and match.key in (None, facts.key)
             and match.test in (None, facts.test)
             and match.stream in (None, facts.stream)
             and match.provider in (None, facts.provider)
@@ -130,30 +138,45 @@ class ActiveRule:
             and (match.text is None or facts.has_text(match.text))
         )
 
-    def _picks(self, place: int, facts: Facts, dice: Dice) -> bool:
+    def picks(self, facts: Facts, dice: Dice) -> bool:
+        """Whether it strikes the next matching call, if that is this one."""
         rule = self.rule
         if rule.every is not None:
-            return (place + 1) % rule.every == 0
+            return (self.seen + 1) % rule.every == 0
         if rule.rate is not None:
-            name = facts.fingerprint + b"rule%d" % self.number
-            return dice.roll(name, facts.occurrence, 0).uniform(Concern.FATE) < rule.rate
+            return dice.roll(facts.fingerprint + self._name, facts.occurrence, 0).uniform(Concern.FATE) < rule.rate
         if rule.of is not None and rule.hits is not None:
-            block, offset = divmod(place, rule.of)
-            if offset == 0:
-                name = b"strata%d" % self.number
-                order = sorted(range(rule.of), key=lambda at: dice.roll(name, block, at).bits(Concern.FATE))
-                self._chosen = frozenset(order[: rule.hits])
+            block, offset = divmod(self.seen, rule.of)
+            if block != self._block:
+                order = sorted(range(rule.of), key=lambda at: dice.roll(self._name, block, at).bits(Concern.FATE))
+                self._block, self._chosen = block, frozenset(order[: rule.hits])
             return offset in self._chosen
         return True
 
 
-class RuleBook:
-    """Rules in order of precedence. Mutable: rules are added, counted, spent and cleared."""
+class Choice(NamedTuple):
+    """What strikes a call, if anything does, and the rules that matched it; it is the last of these that strikes."""
 
-    __slots__ = ("_count", "rules")
+    strike: Strike | None
+    matched: tuple[ActiveRule, ...]
+
+    def commit(self) -> None:
+        """The call goes ahead: let the rules count it. One that is refused anyway is none of theirs."""
+        for active in self.matched:
+            active.seen += 1
+        if self.strike is not None:
+            self.matched[-1].struck += 1
+
+
+NO_CHOICE: Final = Choice(None, ())
+
+
+class RuleBook:
+    """Rules of one test in order of precedence. Mutable: rules are added, spent and cleared."""
+
+    __slots__ = ("rules",)
 
     def __init__(self, rules: Iterable[FaultRule] = ()) -> None:
-        self._count = 0
         self.rules: list[ActiveRule] = []
         for rule in rules:
             self.add(rule)
@@ -163,18 +186,25 @@ class RuleBook:
         self.rules = [active for active in self.rules if not active.spent]
         if len(self.rules) >= MAX_RULES:
             raise FaultError(f"there are {MAX_RULES} faults already; clear some first")
-        active = ActiveRule(rule, self._count)
-        self._count += 1
+        taken = {active.before for active in self.rules if active.rule == rule}
+        active = ActiveRule(rule, next(before for before in range(len(taken) + 1) if before not in taken))
         self.rules.append(active)
         return active
 
-    def choose(self, facts: Facts, dice: Dice, *, routed: bool) -> Strike | None:
-        """What strikes this call; asked once before routing and once after, each rule only at its time."""
+    def choose(self, facts: Facts, dice: Dice, *, routed: bool) -> Choice:
+        """What is to strike this call; asked once before routing and once after, each rule only at its time."""
+        if not self.rules:
+            return NO_CHOICE
+        matched = []
         for active in self.rules:
-            if active.rule.match.needs_route is routed and active.strikes(facts, dice):
-                return active.strike
-        return None
+            if active.rule.match.needs_route is routed and active.matches(facts):
+                matched.append(active)
+                if active.picks(facts, dice):
+                    return Choice(active.strike, tuple(matched))
+        return Choice(None, tuple(matched))
 
-    def clear(self, test: str | None) -> None:
-        """Remove all rules, or those about one test id."""
-        self.rules = [] if test is None else [active for active in self.rules if active.rule.match.test != test]
+    def clear(self) -> int:
+        """Remove all rules; how many there were."""
+        cleared = len(self.rules)
+        self.rules = []
+        return cleared

@@ -27,16 +27,18 @@ class Scope:
         "_accounts",
         "ailing",
         "answers",
-        "asked",
         "begun",
         "breakers",
         "catalogue",
         "dice",
+        "forgotten",
+        "given",
         "idempotency",
         "incidents",
         "models",
         "occurrences",
         "planner",
+        "queued",
         "rankings",
         "retired",
         "rules",
@@ -60,6 +62,7 @@ class Scope:
         self.world = world
         self.begun = now
         self.retired = False  # a reset has put another in its place: what goes on in it is nobody's business
+        self.forgotten = False  # the test was known before, and all about it has been forgotten since
         self.used = 0  # tokens charged, as the journal was told: to be checked against the ledgers
         self.catalogue = catalogue
         self.rankings = rankings  # shared by all scopes that have the world's models as they are
@@ -67,15 +70,21 @@ class Scope:
         self.started: dict[int, Incident] = {}  # incidents that are not the world's
         self.planner = planner
         self.dice = dice
-        self.occurrences = Occurrences()
-        self.asked = Occurrences()  # of rules, which also see calls that are then refused
+        self.occurrences = Occurrences()  # of every call that could be understood, whatever came of it
         self.rules = RuleBook(world.faults)
+        self.queued = RuleBook()  # come before the world's
         self.answers = AnswerBook(world.answers)
+        self.given = AnswerBook()  # come before the world's
         self.idempotency: IdempotencyKeys[Kept] = IdempotencyKeys()
         self.models = {c.name: SimulatedModel(c, world.incidents, now) for c in catalogue}
         self.breakers = {m.candidate.provider: Breaker(world.breaker) for m in self.models.values()}
         self.ailing: set[str] = set()  # providers whose breaker is not closed
         self._accounts: dict[str, Account] = {}  # made when first asked for
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of it is in flight."""
+        return not any(account.in_flight for account in self._accounts.values())
 
     def accounts(self) -> Iterator[Account]:
         """The accounts that were ever asked for."""

@@ -12,6 +12,7 @@ from mock_server.contract.messages import MAX_BODY_BYTES, ChatRequest
 from mock_server.contract.reading import read_request
 from mock_server.core.account import Account
 from mock_server.core.idempotency import Conflict
+from mock_server.core.rules import NO_CHOICE, Identity
 from mock_server.core.session import Session
 from mock_server.edge.exchange import Exchange
 from mock_server.edge.request import TOO_LARGE, WRONG_TYPE, Head, read_directives
@@ -63,44 +64,44 @@ def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session 
     exchange.stream = request.stream
     if head.wrong_test is not None:
         return head.wrong_test
-    if head.prefer or head.faults or query or engine.has_rules(state):
-        refusal = _direct(exchange, head, query, request)
-        if refusal is not None:
-            return refusal
+    identity, choice = engine.identify(state, request), NO_CHOICE
+    if head.prefer or head.faults or query:
+        directives = read_directives(head, query, stream=request.stream)
+        if isinstance(directives, Refusal):
+            return directives
+        if directives.force is not None:
+            exchange.applied = directives.applied
+            return exchange.force(directives.force)
+        exchange.fault = directives.fault
+    if exchange.fault is None and engine.has_rules(state):
+        exchange.ask_again = facts = engine.facts(state, account.key, request, identity)
+        choice = engine.choose(state, facts, routed=False)
+        if choice.strike is not None:
+            exchange.ask_again, exchange.fault = None, choice.strike.fault
+            if choice.strike.code is not None:
+                choice.commit()
+                return exchange.force(choice.strike.code)
+    decision = _start(exchange, account, head, request, identity, body)
+    if isinstance(decision, Session):
+        choice.commit()
+        exchange.session = decision
+        exchange.fault = exchange.fault or decision.fault
+    else:
+        exchange.fault = None
+    return decision
+
+
+def _start(
+    exchange: Exchange, account: Account, head: Head, request: ChatRequest, identity: Identity, body: bytes
+) -> Session | Refusal:
+    """Admission: by the answer that an idempotency key got before, or of a new call."""
+    engine, state = exchange.shared.engine, exchange.state
+    assert state is not None
     if head.idempotency and engine.world.gateway.idempotency:
         known = _recall(exchange, account, head.idempotency, body)
         if known is not None:
             return known
-    session = engine.start(state, account, request, exchange.arrived)
-    if isinstance(session, Session):
-        exchange.session = session
-        exchange.fault = exchange.fault or session.fault
-    return session
-
-
-def _direct(exchange: Exchange, head: Head, query: bytes, request: ChatRequest) -> Refusal | None:
-    """What is to strike the call, by precedence: its own directive, a queued rule, a rule of the world."""
-    engine, state, account = exchange.shared.engine, exchange.state, exchange.account
-    assert state is not None
-    assert account is not None
-    directives = read_directives(head, query, stream=request.stream)
-    if isinstance(directives, Refusal):
-        return directives
-    if directives.force is not None:
-        exchange.applied = directives.applied
-        return exchange.force(directives.force)
-    if directives.fault is not None:
-        exchange.fault = directives.fault
-        return None
-    facts = engine.facts(state, account.key, exchange.test, request)
-    strike = engine.strike(state, facts, routed=False)
-    if strike is None:
-        exchange.ask_again = facts
-    elif strike.code is not None:
-        return exchange.force(strike.code)
-    else:
-        exchange.fault = strike.fault
-    return None
+    return engine.start(state, account, request, exchange.arrived, identity)
 
 
 def _recall(exchange: Exchange, account: Account, key: bytes, body: bytes) -> Session | Refusal | None:
@@ -120,5 +121,4 @@ def _recall(exchange: Exchange, account: Account, key: bytes, body: bytes) -> Se
         exchange.keep = partial(state.idempotency.finish, name)
         return None
     exchange.request_id = known.answer.request_id
-    session = exchange.session = exchange.shared.engine.replay(state, account, known.answer, exchange.arrived)
-    return session
+    return exchange.shared.engine.replay(state, account, known.answer, exchange.arrived)

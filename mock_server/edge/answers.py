@@ -15,6 +15,7 @@ from mock_server.contract.errors import (
     Refusal,
 )
 from mock_server.contract.messages import ENCODER, ErrorBody, ErrorResponse
+from mock_server.core.engine import MAX_SCOPES
 from mock_server.core.limits import MINUTE_S, Quota
 
 Headers = list[tuple[bytes, bytes]]
@@ -23,6 +24,8 @@ JSON_TYPE: Final = (b"content-type", b"application/json; charset=utf-8")
 EVENTS_TYPE: Final = (b"content-type", b"text/event-stream; charset=utf-8")
 _FORCED_RETRY_AFTER_S: Final = 1.0
 NO_CACHE: Final = (b"cache-control", b"no-cache")
+FORGOTTEN: Final = (b"x-mock-test-forgotten", b"%d" % MAX_SCOPES)
+"""Told with every answer to a test that was forgotten, until it is reset."""
 
 
 class WholeAnswer(NamedTuple):

@@ -19,6 +19,7 @@ from mock_server.core.scope import Scope
 from mock_server.core.session import NO_ANSWER, Answer, Session, Step
 from mock_server.edge.answers import (
     EVENTS_TYPE,
+    FORGOTTEN,
     JSON_TYPE,
     NO_CACHE,
     NO_TIMING,
@@ -116,8 +117,9 @@ class Exchange(Struct, eq=False):
         assert self.state is not None
         candidate = session.attempt.candidate
         routed = replace(facts, provider=candidate.provider, model=candidate.model)
-        strike = self.shared.engine.strike(self.state, routed, routed=True)
-        if strike is None:
+        choice = self.shared.engine.choose(self.state, routed, routed=True)
+        choice.commit()
+        if (strike := choice.strike) is None:
             return None
         self.fault = strike.fault
         if strike.code is None:
@@ -180,6 +182,8 @@ class Exchange(Struct, eq=False):
         headers: Headers = [kind, (b"x-request-id", self.request_id.encode()), timing.header()]
         if self.account is not None and (quota := self.account.quota(now)) is not None:
             headers += quota_headers(quota, scale, shared.unix_now())
+        if self.state is not None and self.state.forgotten:
+            headers.append(FORGOTTEN)
         return headers
 
     def _kept(self) -> Kept | None:
@@ -234,6 +238,7 @@ class Exchange(Struct, eq=False):
                 self.ending,
                 self.forced if self.fault is None else self.fault.text(),
                 steps,
+                state is not None and state.forgotten,
             ),
             "" if account is None else account.key,
             route,

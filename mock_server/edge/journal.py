@@ -14,7 +14,10 @@ RING_SIZE: Final = 10_000
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """One finished request. Durations are wall milliseconds; ``key`` shows the last four characters only."""
+    """One finished request. Durations are wall milliseconds; ``key`` shows the last four characters only.
+
+    ``forgotten`` says that all about its test had been forgotten since the test was last seen.
+    """
 
     request_id: str
     at_s: float
@@ -35,6 +38,7 @@ class Entry(Struct, frozen=True, gc=False):
     ending: str
     fault: str
     attempts: tuple[Step, ...]
+    forgotten: bool
 
 
 class Record(Struct, frozen=True, gc=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mock_server.clock import SimClock
-from mock_server.core.engine import MAX_SCOPES, Engine
+from mock_server.core.engine import Engine
 from mock_server.core.scope import Scope
 from mock_server.edge.exchange import Exchanges
 from mock_server.edge.journal import Journal
@@ -29,7 +29,8 @@ class Context:
         self.version = version
         self.exchanges = Exchanges(engine, clock.scale, unix_now)
         self.meter = LoadMeter()
-        self._clocks: dict[str, SimClock] = {}  # in the order they were made
+        self._clocks: dict[str, SimClock] = {}
+        engine.when_forgotten = self.drop_clock
 
     @property
     def journal(self) -> Journal:
@@ -53,8 +54,7 @@ class Context:
         if not test:
             return self.clock
         if test not in self._clocks:
-            if len(self._clocks) >= MAX_SCOPES:
-                self.drop_clock(next(iter(self._clocks)))
+            self.scope(test)  # with which the clock is forgotten
             self._clocks[test] = self.clock.fork()
         return self._clocks[test]
 

@@ -11,6 +11,7 @@ from mock_server.core.account import shown
 from mock_server.core.canned import ActiveAnswer, AnswerMatch, AnswerRule, names_model
 from mock_server.core.faults import FaultError
 from mock_server.core.rules import ActiveRule, FaultRule, Match
+from mock_server.core.scope import Scope
 from mock_server.core.world import World
 from mock_server.edge.request import MAX_TEST_ID, read_test_id
 from mock_server.http.context import Context
@@ -58,14 +59,14 @@ class Cleared(Struct, frozen=True):
 
 
 def list_faults(context: Context, asked: Asked) -> Faults:
-    """The queued faults, and the world's as the test has met them so far."""
-    queued = [r for r in context.engine.queued.rules if asked.test is None or r.rule.match.test in (None, asked.test)]
+    """The queued faults, of the test or of everybody, and the world's as the test has met them so far."""
+    queued = [rule for scope in _meant(context, asked) for rule in scope.queued.rules]
     world = context.scope(asked.test).rules.rules
     return Faults([*(_fault_view("queued", rule) for rule in queued), *(_fault_view("world", rule) for rule in world)])
 
 
 def queue_fault(context: Context, asked: Asked) -> FaultView:
-    """Let a fault strike matching calls: the next `times`, one in `every`, a `rate`, or `hits` in each `of`."""
+    """Let a fault strike the test's matching calls: the next `times`, one in `every`, a `rate`, `hits` in each `of`."""
     rule: FaultRule = asked.body
     match = _checked(context.engine.world, asked.test, rule.match)
     models = context.engine.world.models
@@ -74,45 +75,44 @@ def queue_fault(context: Context, asked: Asked) -> FaultView:
     if match.model is not None and not any(match.model in (name, name.partition("/")[2]) for name in models):
         mistake(f"match.model is about no model; models are {', '.join(models)}")
     try:
-        return _fault_view("queued", context.engine.queued.add(replace(rule, match=match)))
+        return _fault_view("queued", context.scope(match.test).queued.add(replace(rule, match=match)))
     except FaultError as error:
         mistake(str(error))
 
 
 def clear_faults(context: Context, asked: Asked) -> Cleared:
-    """Remove the queued faults: all, or those about the test."""
-    book = context.engine.queued
-    before = len(book.rules)
-    book.clear(asked.test)
-    return Cleared(before - len(book.rules))
+    """Remove the queued faults: all, or those of the test."""
+    return Cleared(sum(scope.queued.clear() for scope in _meant(context, asked)))
 
 
 def list_answers(context: Context, asked: Asked) -> Answers:
-    """The queued canned answers, and the world's as the test has met them so far."""
-    queued = [r for r in context.engine.canned.rules if asked.test is None or r.rule.match.test in (None, asked.test)]
+    """The queued canned answers, of the test or of everybody, and the world's as the test has met them so far."""
+    queued = [rule for scope in _meant(context, asked) for rule in scope.given.rules]
     world = context.scope(asked.test).answers.rules
     return Answers([*(_answer_view("queued", r) for r in queued), *(_answer_view("world", r) for r in world)])
 
 
 def queue_answer(context: Context, asked: Asked) -> AnswerView:
-    """Give a canned answer to matching calls: the first reply to the first, then the next; the last one repeats."""
+    """Give a canned answer to the test's matching calls: the first reply, then the next; the last one repeats."""
     rule: AnswerRule = asked.body
     world = context.engine.world
     match = _checked(world, asked.test, rule.match)
     if match.model is not None and not any(names_model(match.model, *name.split("/", 1)) for name in world.models):
         mistake(f"match.model is about no model; models are {', '.join(world.models)}")
     try:
-        return _answer_view("queued", context.engine.canned.add(replace(rule, match=match)))
+        return _answer_view("queued", context.scope(match.test).given.add(replace(rule, match=match)))
     except FaultError as error:
         mistake(str(error))
 
 
 def clear_answers(context: Context, asked: Asked) -> Cleared:
-    """Remove the queued canned answers: all, or those about the test."""
-    book = context.engine.canned
-    before = len(book.rules)
-    book.clear(asked.test)
-    return Cleared(before - len(book.rules))
+    """Remove the queued canned answers: all, or those of the test."""
+    return Cleared(sum(scope.given.clear() for scope in _meant(context, asked)))
+
+
+def _meant(context: Context, asked: Asked) -> list[Scope]:
+    """The state of the test, or everything there is."""
+    return list(context.engine.scopes()) if asked.test is None else [context.scope(asked.test)]
 
 
 def _checked(world: World, test: str | None, match: M) -> M:

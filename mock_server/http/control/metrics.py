@@ -62,9 +62,10 @@ class MockCollector(Collector):
             (struck if hit else unreached)[kind] += count
         yield _by_kind("mock_faults_struck", "Calls a fault struck", struck)
         yield _by_kind("mock_faults_unreached", "Calls that ended before their fault's stage", unreached)
-        engine, bypassed = self._context.engine, Counter[str]()
-        for rule in (*engine.queued.rules, *(rule for scope in engine.scopes() for rule in scope.rules.rules)):
-            bypassed[_kind(rule)] += rule.seen - rule.struck
+        bypassed = Counter[str]()
+        for scope in self._context.engine.scopes():
+            for rule in (*scope.queued.rules, *scope.rules.rules):
+                bypassed[_kind(rule)] += rule.seen - rule.struck
         family = GaugeMetricFamily(
             "mock_faults_bypassed", "Matching calls that the present fault rules let pass", labels=["kind"]
         )

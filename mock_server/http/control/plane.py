@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mock_server.contract.errors import INVALID_API_KEY, Refusal
-from mock_server.edge.answers import JSON_TYPE, NO_TIMING, error_body, error_headers
+from mock_server.edge.answers import FORGOTTEN, JSON_TYPE, NO_TIMING, error_body, error_headers
 from mock_server.edge.request import WRONG_TYPE, Head
 from mock_server.http.body import read_body
 from mock_server.http.context import Context
@@ -67,7 +67,10 @@ class Control:
                 said = await said
         except MistakeError as error:
             return refused(context, error.refusal)
-        return _json(said)
+        response = _json(said)
+        if asked.test is not None and context.scope(asked.test).forgotten:
+            response.raw_headers.append(FORGOTTEN)
+        return response
 
     def _trusts(self, request: Request) -> bool:
         if self._token is None:

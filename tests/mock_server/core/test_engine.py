@@ -241,3 +241,35 @@ def test_answers_come_in_the_language_of_the_question(
     assert isinstance(answer, Answer)
     if "Python" not in text:
         assert answer.text.isascii() == (language == "en")
+
+
+def test_the_test_used_the_longest_ago_is_forgotten_whole_and_that_is_known_when_it_comes_back(
+    engine_of: Engines, account_of: Accounts
+) -> None:
+    engine, told = engine_of(), list[str]()
+    engine.when_forgotten = told.append
+    for test in ("first", "second"):
+        account_of(engine, "sk-test-free", test=test).ledger.adjust(0)
+    engine.scope("first", 0.0)
+    for number in range(MAX_SCOPES - 1):
+        engine.scope(f"other-{number}", 0.0)
+    assert told == ["second"]
+    assert account_of(engine, "sk-test-free", test="first").ledger.balance == 0
+    assert account_of(engine, "sk-test-free", test="second").ledger.balance == 100_000
+    assert engine.scope("second", 0.0).forgotten
+    engine.reset("second", 0.0)
+    assert not engine.scope("second", 0.0).forgotten
+    assert not engine.scope("new", 0.0).forgotten
+
+
+def test_a_test_with_a_call_in_flight_is_not_forgotten(engine_of: Engines, request_of: Requests, begin: Begin) -> None:
+    engine = engine_of()
+    session = begin(engine, request_of("hello"), test="busy")
+    scope = engine.scope("busy", 0.0)
+    for number in range(MAX_SCOPES + 5):
+        engine.scope(f"other-{number}", 0.0)
+    assert engine.scope("busy", 0.0) is scope
+    session.abandon(0.1)
+    for number in range(MAX_SCOPES + 5):
+        engine.scope(f"another-{number}", 0.0)
+    assert engine.scope("busy", 0.0).forgotten

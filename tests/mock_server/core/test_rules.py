@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mock_server.contract.errors import FORCED
 from mock_server.core.dice import Dice
 from mock_server.core.faults import FaultError, parse_fault
-from mock_server.core.rules import MAX_RULES, Facts, FaultRule, RuleBook, Strike
+from mock_server.core.rules import MAX_RULES, Facts, FaultRule, Identity, RuleBook, Strike
 
 DICE = Dice(7, "")
 CODES = ", ".join(map(str, sorted(FORCED)))
@@ -35,14 +35,21 @@ def facts(number: int = 0, texts: tuple[str, ...] = ("hello",), occurrence: int 
     )
 
 
+def strike_of(book: RuleBook, call: Facts, dice: Dice = DICE, *, routed: bool = False) -> Strike | None:
+    """What strikes a call that goes ahead."""
+    choice = book.choose(call, dice, routed=routed)
+    choice.commit()
+    return choice.strike
+
+
 def struck(book: RuleBook, calls: int, dice: Dice = DICE) -> list[bool]:
     """Which of so many different calls are struck."""
-    return [book.choose(facts(number), dice, routed=False) is not None for number in range(calls)]
+    return [strike_of(book, facts(number), dice) is not None for number in range(calls)]
 
 
 def test_a_rule_strikes_with_its_code_or_its_fault() -> None:
-    assert RuleBook([rule(code=429)]).choose(facts(), DICE, routed=False) == Strike(code=429)
-    fault = RuleBook([rule(fault="reset;stage=before_first_token")]).choose(facts(), DICE, routed=False)
+    assert strike_of(RuleBook([rule(code=429)]), facts(), DICE) == Strike(code=429)
+    fault = strike_of(RuleBook([rule(fault="reset;stage=before_first_token")]), facts(), DICE)
     assert fault == Strike(fault=parse_fault("reset;stage=before_first_token"))
 
 
@@ -132,18 +139,18 @@ def test_a_rule_strikes_the_calls_that_match_all_it_names(match: dict[str, Any],
     book = RuleBook([rule(match=match)])
     call = facts(texts=("hello", "world"), **CALL)
     routed = "provider" in match or "model" in match
-    assert book.choose(call, DICE, routed=not routed) is None
+    assert strike_of(book, call, DICE, routed=not routed) is None
     assert book.rules[0].seen == 0
-    assert (book.choose(call, DICE, routed=routed) is not None) is hit
+    assert (strike_of(book, call, DICE, routed=routed) is not None) is hit
     assert book.rules[0].seen == book.rules[0].struck == int(hit)
 
 
 @pytest.mark.parametrize(("fault", "stream"), [("eof", False), ("empty", True), ("reset;after=2", False)])
 def test_a_call_the_fault_cannot_strike_is_neither_struck_nor_counted(fault: str, stream: bool) -> None:
     book = RuleBook([rule(fault=fault, times=1), rule(code=500)])
-    assert book.choose(facts(stream=stream), DICE, routed=False) == Strike(code=500)
+    assert strike_of(book, facts(stream=stream), DICE) == Strike(code=500)
     assert book.rules[0].seen == 0
-    assert book.choose(facts(stream=not stream), DICE, routed=False) == Strike(fault=parse_fault(fault))
+    assert strike_of(book, facts(stream=not stream), DICE) == Strike(fault=parse_fault(fault))
 
 
 @pytest.mark.parametrize("times", [1, 2, 7])
@@ -165,7 +172,7 @@ def test_without_a_way_to_pick_all_calls_are_struck() -> None:
 def test_calls_that_do_not_match_are_not_counted() -> None:
     book = RuleBook([rule(every=2, match={"key": "sk-test-free"})])
     keys = ["sk-test-pro", "sk-test-free", "sk-test-pro", "sk-test-free", "sk-test-free"]
-    hits = [book.choose(facts(key=key), DICE, routed=False) is not None for key in keys]
+    hits = [strike_of(book, facts(key=key), DICE) is not None for key in keys]
     assert hits == [False, False, False, True, False]
 
 
@@ -188,16 +195,17 @@ def test_stratified_strikes_at_other_places_in_each_block_and_under_each_seed() 
 
 
 def test_two_stratified_rules_choose_their_places_apart() -> None:
-    first, second = RuleBook([rule(hits=5, of=10), rule(hits=5, of=10)]).rules
-    chosen = [[active.strikes(facts(n), DICE) for n in range(100)] for active in (first, second)]
-    assert chosen[0] != chosen[1]
+    one, two = rule(hits=5, of=10), rule(hits=5, of=10)
+    second = RuleBook([one, two])
+    del second.rules[0]
+    assert struck(RuleBook([one]), 100) != struck(second, 100)
 
 
 @given(st.permutations(range(60)), st.floats(0.05, 0.95))
 def test_a_rate_fixes_which_calls_are_struck_whatever_their_order(order: list[int], rate: float) -> None:
     in_order = struck(RuleBook([rule(rate=rate)]), 60)
     book = RuleBook([rule(rate=rate)])
-    shuffled = {number: book.choose(facts(number), DICE, routed=False) is not None for number in order}
+    shuffled = {number: strike_of(book, facts(number), DICE) is not None for number in order}
     assert [shuffled[number] for number in range(60)] == in_order
 
 
@@ -211,7 +219,7 @@ def test_a_rate_draws_anew_for_a_call_repeated_another_seed_and_another_test() -
     def hits(dice: Dice, occurrence: int) -> list[bool]:
         book = RuleBook([rule(rate=0.5)])
         calls = (facts(number, occurrence=occurrence) for number in range(100))
-        return [book.choose(call, dice, routed=False) is not None for call in calls]
+        return [strike_of(book, call, dice) is not None for call in calls]
 
     found = [hits(DICE, 0), hits(DICE, 1), hits(Dice(8, ""), 0), hits(Dice(7, "t"), 0)]
     assert all(one != other for at, one in enumerate(found) for other in found[at + 1 :])
@@ -220,30 +228,33 @@ def test_a_rate_draws_anew_for_a_call_repeated_another_seed_and_another_test() -
 
 def test_the_first_rule_that_strikes_decides() -> None:
     book = RuleBook([rule(code=500, times=1), rule(code=502, every=2), rule(code=429)])
-    found = [book.choose(facts(number), DICE, routed=False) for number in range(4)]
+    found = [strike_of(book, facts(number), DICE) for number in range(4)]
     assert [strike and strike.code for strike in found] == [500, 429, 502, 429]
+
+
+def strikes(engine: Any, request: Any, calls: int, test: str = "") -> list[Strike | None]:
+    """What strikes so many equal calls of a test."""
+    found = []
+    for _ in range(calls):
+        scope = engine.scope(test, 0.0)
+        choice = engine.choose(
+            scope, engine.facts(scope, "sk-test-pro", request, engine.identify(scope, request)), routed=False
+        )
+        choice.commit()
+        found.append(choice.strike)
+    return found
 
 
 def test_queued_rules_come_before_those_of_the_world(engine_of: Callable[..., Any], request_of: Any) -> None:
     engine = engine_of("[[faults]]\ncode = 500\n")
-    engine.queued.add(rule(code=502, times=1))
-    scope = engine.scope("", 0.0)
-    codes = []
-    for _ in range(2):
-        asked = engine.facts(scope, "sk-test-pro", "", request_of("hello"))
-        codes.append(engine.strike(scope, asked, routed=False).code)
-    assert codes == [502, 500]
+    engine.scope("", 0.0).queued.add(rule(code=502, times=1))
+    assert [strike and strike.code for strike in strikes(engine, request_of("hello"), 2)] == [502, 500]
 
 
 def test_each_test_id_counts_the_worlds_rules_for_itself(engine_of: Callable[..., Any], request_of: Any) -> None:
-    engine = engine_of("[[faults]]\ncode = 500\ntimes = 1\n")
-
-    def strikes(test: str) -> list[bool]:
-        scope = engine.scope(test, 0.0)
-        asked = [engine.facts(scope, "sk-test-pro", test, request_of("hello")) for _ in range(2)]
-        return [engine.strike(scope, each, routed=False) is not None for each in asked]
-
-    assert strikes("one") == strikes("two") == strikes("") == [True, False]
+    engine, request = engine_of("[[faults]]\ncode = 500\ntimes = 1\n"), request_of("hello")
+    for test in ("one", "two", ""):
+        assert strikes(engine, request, 2, test) == [Strike(code=500), None]
 
 
 def test_rules_are_asked_for_a_part_of_any_message(engine_of: Callable[..., Any], request_of: Any) -> None:
@@ -252,7 +263,7 @@ def test_rules_are_asked_for_a_part_of_any_message(engine_of: Callable[..., Any]
         {"role": "system", "content": "be brief"},
         {"role": "user", "content": [{"type": "text", "text": "part one"}]},
     ]
-    asked = engine.facts(engine.scope("", 0.0), "k", "", request_of(messages=messages))
+    asked = engine.facts(engine.scope("", 0.0), "k", request_of(messages=messages), Identity(b"", 0))
     assert [asked.has_text(part) for part in ("brief", "part one", "brief part", "absent")] == [
         True,
         True,
@@ -266,15 +277,59 @@ def test_the_number_of_rules_is_bounded_and_spent_ones_make_room() -> None:
     with pytest.raises(FaultError) as caught:
         book.add(rule())
     assert str(caught.value) == f"there are {MAX_RULES} faults already; clear some first"
-    assert book.choose(facts(), DICE, routed=False) is not None
+    assert strike_of(book, facts(), DICE) is not None
     book.add(rule(code=500))
     assert len(book.rules) == MAX_RULES
-    assert book.choose(facts(), DICE, routed=False) == Strike(code=500)
+    assert strike_of(book, facts(), DICE) == Strike(code=500)
 
 
-def test_clearing_removes_all_rules_or_those_of_a_test() -> None:
-    book = RuleBook([rule(code=500, match={"test": "one"}), rule(code=502, match={"test": "two"}), rule(code=429)])
-    book.clear("one")
-    assert [active.strike.code for active in book.rules] == [502, 429]
-    book.clear(None)
-    assert book.rules == []
+def test_clearing_removes_all_rules() -> None:
+    book = RuleBook([rule(code=500), rule(code=502)])
+    assert (book.clear(), book.rules) == (2, [])
+
+
+MIXED: list[dict[str, Any]] = [{"rate": 0.5}, {"hits": 3, "of": 7}, {"rate": 0.5, "code": 500}]
+
+
+def test_a_rules_draws_do_not_depend_on_what_else_was_queued_or_in_which_order(
+    engine_of: Callable[..., Any], request_of: Any
+) -> None:
+    def fates(others: int, order: list[int], resets: int) -> list[list[bool]]:
+        """Which calls each of the mixed rules would strike alone, after all that."""
+        engine = engine_of()
+        for _ in range(resets):
+            engine.scope("mine", 0.0).queued.add(rule(rate=0.1))
+            engine.reset("mine", 0.0)
+        for number in range(others):
+            engine.scope(f"other-{number}", 0.0).queued.add(rule(rate=0.5))
+        scope = engine.scope("mine", 0.0)
+        active = {at: scope.queued.add(rule(**MIXED[at])) for at in order}
+        calls = [facts(number, test="mine") for number in range(60)]
+        found: list[list[bool]] = []
+        for at in range(len(MIXED)):
+            scope.queued.rules = [active[at]]
+            found.append(struck_by(scope.queued, calls, scope.dice))
+        return found
+
+    alone = fates(0, [0, 1, 2], 0)
+    assert alone == fates(5, [2, 0, 1], 0) == fates(3, [1, 2, 0], 2)
+    assert len({tuple(each) for each in alone}) == 3
+
+
+def struck_by(book: RuleBook, calls: list[Facts], dice: Dice) -> list[bool]:
+    return [strike_of(book, call, dice) is not None for call in calls]
+
+
+def test_calls_are_counted_whether_or_not_there_is_a_rule(engine_of: Callable[..., Any], request_of: Any) -> None:
+    engine, request = engine_of(), request_of("hello")
+    scope = engine.scope("", 0.0)
+    assert [engine.identify(scope, request).occurrence for _ in range(3)] == [0, 1, 2]
+    assert not engine.has_rules(scope)
+
+
+def test_a_call_that_is_refused_is_not_counted_by_the_rules_it_matched() -> None:
+    book = RuleBook([rule(every=2), rule(code=500, times=1)])
+    assert book.choose(facts(), DICE, routed=False).strike == Strike(code=500)
+    assert [(active.seen, active.struck) for active in book.rules] == [(0, 0), (0, 0)]
+    assert strike_of(book, facts()) == Strike(code=500)
+    assert [(active.seen, active.struck) for active in book.rules] == [(1, 0), (1, 1)]

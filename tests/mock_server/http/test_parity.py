@@ -161,7 +161,7 @@ async def play(seed: int, calls: int) -> tuple[set[int], set[str], int]:
         if dice.random() < 0.05:
             rule = some_rule(dice)
             for mock in mocks:
-                mock.context.engine.queued.add(rule)
+                mock.context.scope(rule.match.test).queued.add(rule)
         call = some_call(dice)
         got = await fast.answer(call)
         assert got == await slow.answer(call), (number, call)

@@ -1,0 +1,113 @@
+"""One test never changes another, whatever either does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.mock_server.http.test_protocol import a_call, instant_mock
+from tests.mock_server.served import Call, Got, Served
+from tests.mock_server.wire import heads
+
+CONTROL = "/__mock__/"
+
+
+def of(test: str, call: Call) -> Call:
+    """The call with a test id."""
+    return call._replace(headers=[*call.headers, (b"x-mock-test", test.encode())])
+
+
+def control(method: str, path: str, body: object = None) -> Call:
+    content = b"" if body is None else json.dumps(body).encode()
+    headers = {"host": "localhost", "content-length": str(len(content)), "content-type": "application/json"}
+    return Call(method, b"", [(n.encode(), v.encode()) for n, v in headers.items()], content, CONTROL + path)
+
+
+def all_of(served: Served, *calls: Call) -> list[Got]:
+    """The answers to calls on one connection, one after the other."""
+
+    async def ask() -> list[Got]:
+        return [await served.answer(call) for call in calls]
+
+    return asyncio.run(ask())
+
+
+def said(got: Got) -> object:
+    return json.loads(b"".join(got.writes))
+
+
+RULES = (
+    control("POST", "faults", {"code": 500, "rate": 0.4}),
+    control("POST", "faults", {"code": 502, "hits": 2, "of": 5}),
+)
+CALLS = [a_call(max_tokens=number % 3 + 1) for number in range(40)]
+
+
+def fate(*before: Call) -> list[int]:
+    """The statuses of a test's calls when all this came before them, in a mock of its own."""
+    mine = [of("mine", call) for call in (*RULES, *CALLS)]
+    return [got.status for got in all_of(Served(instant_mock()), *before, *mine)[-len(mine) :]]
+
+
+def test_the_same_rules_and_calls_of_a_test_meet_the_same_fate_whatever_the_server_did_before() -> None:
+    alone = fate()
+    assert {200, 500, 502} <= set(alone)
+    assert fate(*(of("other", each) for each in (*RULES, *CALLS, *RULES))) == alone
+    assert fate(*RULES, control("POST", "faults", {"code": 429}), *CALLS) == alone  # of calls without a test id
+    again = [of("mine", each) for each in (RULES[1], *CALLS, control("POST", "reset", {}))]
+    assert fate(*again) == alone
+
+
+def test_another_tests_faults_leave_room_for_mine() -> None:
+    many = [of("other", control("POST", "faults", {"code": 500, "match": {"key": "sk-test-free"}}))] * 1_001
+    *_, last, mine = all_of(Served(instant_mock()), *many, of("mine", RULES[0]))
+    assert (last.status, mine.status) == (400, 200)
+
+
+def test_a_test_is_forgotten_whole_and_its_answers_and_entries_say_so_when_it_comes_back() -> None:
+    served = Served(instant_mock())
+    mine = of("mine", control("GET", "accounts/sk-test-pro"))
+    before = (
+        of("mine", control("PUT", "accounts/sk-test-pro", {"balance": 0})),
+        of("mine", control("POST", "clock", {"freeze": True})),
+        of("mine", RULES[0]),
+        of("mine", a_call()),
+    )
+    others = [of(f"other-{number}", control("GET", "clock")) for number in range(1_000)]
+    after = (
+        mine,
+        of("mine", control("GET", "clock")),
+        of("mine", control("GET", "faults")),
+        of("mine", a_call()),
+        of("mine", control("GET", "requests")),
+        of("mine", control("POST", "reset", {})),
+        of("mine", a_call()),
+    )
+    got = all_of(served, *before, *others, *after)
+    assert all(b"x-mock-test-forgotten" not in dict(each.headers) for each in got[:-7])
+    account, clock, faults, call, requests, _, reset = got[-7:]
+    assert said(account)["balance"] == 100_000_000  # type: ignore[index]  # an object
+    assert said(clock)["own"] is False  # type: ignore[index]
+    assert said(faults) == {"faults": []}
+    assert [entry["forgotten"] for entry in said(requests)["entries"]] == [True, False]  # type: ignore[index]
+    for each in (account, clock, faults, call, requests):
+        assert dict(each.headers)[b"x-mock-test-forgotten"] == b"1000"
+    assert b"x-mock-test-forgotten" not in dict(reset.headers)
+
+
+@pytest.mark.parametrize("key", ["sk-test-empty", "sk-test-limited"])
+def test_a_call_that_is_refused_uses_up_no_queued_wire_fault(key: str) -> None:
+    served, test = Served(instant_mock()), "mine"
+    refused = a_call()._replace(headers=[(n.lower().encode(), v.encode()) for n, v in heads(key).items()])
+    refused = refused._replace(headers=[*refused.headers, (b"content-length", b"%d" % len(refused.body))])
+    first = [refused] if key == "sk-test-limited" else []  # the one that is allowed in a minute
+    queue = control("POST", "faults", {"fault": "empty", "times": 1})
+    calls = [*first, queue, refused, refused, a_call(), a_call(), control("GET", "faults"), control("GET", "requests")]
+    *_, second, third, faults, requests = all_of(served, *(of(test, call) for call in calls))
+    assert (second.status, second.writes, third.status) == (200, [b""], 200)
+    (rule,) = said(faults)["faults"]  # type: ignore[index]
+    assert (rule["seen"], rule["struck"]) == (1, 1)
+    struck = [entry["fault"] for entry in said(requests)["entries"]]  # type: ignore[index]
+    assert struck.count("empty;stage=before_headers") == 1
