@@ -111,8 +111,8 @@ class SimClock:
 
     def jump(self) -> None:
         """If it may, jump to the first moment anything waits for."""
-        if self.may_jump:
-            self._standing = max(self.now(), min(self._sleepers.values()))
+        if self.may_jump and (first := min(self._sleepers.values())) < inf:
+            self._standing = max(self.now(), first)
             self._nudge_all()
 
     def _nudge_all(self) -> None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from mock_server.contract.accounts import Fate, Plan
 from mock_server.contract.errors import INSUFFICIENT_BALANCE, RATE_LIMIT_EXCEEDED, Refusal
 from mock_server.core.ledger import Ledger
-from mock_server.core.limits import Limits, Quota
+from mock_server.core.limits import Limits, Quota, Running
 from mock_server.core.world import AccountSettings
 
 _UNLIMITED = Plan()
@@ -50,7 +50,7 @@ class Account:
         self.plan = settings.plan
         self.fate: Fate = settings.fate
         self.ledger = Ledger(settings.balance)
-        self.in_flight: dict[int, float] = {}  # session -> planned end
+        self.in_flight: set[Running] = set()
         self._limits = None if plan == _UNLIMITED else Limits(plan, now)
 
     def change_plan(self, name: str, plan: Plan, now: float) -> None:
@@ -70,7 +70,7 @@ class Account:
         needed = prompt_tokens + answer_tokens
         limits = self._limits
         if limits is not None:
-            wait = limits.wait(needed, self.in_flight.values(), now)
+            wait = limits.wait(needed, self.in_flight, now)
             if wait > 0:
                 return Refusal(RATE_LIMIT_EXCEEDED, RATE_LIMIT_EXCEEDED.message, retry_after=wait)
             limits.take_request(now)
@@ -97,14 +97,14 @@ class Account:
         self.ledger.reserve(more)
         return Grant(grant.reserved + more, grant.tpm)
 
-    def promise(self, session: int, ends_at: float) -> None:
-        """Note when a request in flight is planned to end."""
-        self.in_flight[session] = ends_at
+    def take_place(self, session: Running) -> None:
+        """Note that a request is in flight."""
+        self.in_flight.add(session)
 
-    def release(self, session: int, grant: Grant, charged: int, now: float) -> None:
+    def release(self, session: Running, grant: Grant, charged: int, now: float) -> None:
         """A session is over: charge it, correct the token quota, free its place."""
         self.ledger.settle(grant.reserved, charged)
-        self.in_flight.pop(session, None)
+        self.in_flight.discard(session)
         if self._limits is not None:
             self._limits.correct_tokens(grant.tpm, charged, now)
 

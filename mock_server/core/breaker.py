@@ -41,6 +41,14 @@ class Breaker:
         """Seconds until it may allow an attempt; 0 when it is not open."""
         return 0.0 if self._open_until is None else max(0.0, self._open_until - now)
 
+    def may_allow(self, now: float) -> bool:
+        """Whether an attempt at ``now`` might be allowed, whatever other attempts come to until then."""
+        return self._open_until is None or now >= self._open_until
+
+    def may_refuse(self, attempts: int) -> bool:
+        """Whether an attempt might be refused, should so many others fail before."""
+        return self._open_until is not None or self._failures + attempts >= self._settings.failures
+
     def trip(self, now: float) -> None:
         """Open it for a cooldown, whatever came before."""
         self._probing = False

@@ -107,7 +107,7 @@ class Engine:
     def _forget_one(self) -> None:
         """Forget the test that was used the longest ago, of those with nothing in flight, but for the newest."""
         others = islice(self._scopes.values(), len(self._scopes) - 1)
-        idle = next((scope.test for scope in others if scope.idle), None)
+        idle = next((scope.test for scope in others if not scope.in_flight), None)
         if idle is None:
             return
         del self._scopes[idle]

@@ -9,24 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import inf
 from typing import Final, Literal, TypeVar, get_args
 
 from msgspec import Struct
 
-Kind = Literal[
-    "reset",
-    "fin",
-    "eof",
-    "error_event",
-    "garbage_event",
-    "stall",
-    "delay",
-    "empty",
-    "truncated_json",
-    "malformed_json",
-    "wrong_type",
-    "dribble",
-]
+Breaking = Literal["reset", "fin", "eof", "error_event", "garbage_event", "stall"]
+"""What ends an answer before its time."""
+Spoiling = Literal["empty", "truncated_json", "malformed_json", "wrong_type", "dribble"]
+"""What is about the body of a whole answer."""
+Kind = Literal[Breaking, "delay", Spoiling]
 Stage = Literal["before_headers", "before_first_token", "mid_stream", "before_usage", "before_done"]
 Framing = Literal["comments", "crlf", "coalesced", "bytewise", "split_utf8", "multiline"]
 
@@ -105,6 +97,13 @@ class Fault(Struct, frozen=True):
         if self.kind == "dribble":
             return DEFAULT_DRIBBLE_S if self.for_s is None else self.for_s
         return (self.for_s or 0.0) if self.kind == "delay" else 0.0
+
+    @property
+    def holds_s(self) -> float:
+        """Simulated seconds for which it keeps a call in flight at most, beyond the planned end; may be infinite."""
+        if self.kind == "stall":
+            return inf if self.for_s is None else self.for_s
+        return self.adds_s
 
     @property
     def adds_before_first_s(self) -> float:

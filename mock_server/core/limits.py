@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from mock_server.contract.accounts import Plan
 
@@ -58,6 +58,13 @@ class Quota(NamedTuple):
     reset_s: float
 
 
+class Running(Protocol):
+    """A request in flight."""
+
+    def ends_by(self) -> float:
+        """When it will have ended, as far as that is known now; infinite where only its client ends it."""
+
+
 class Limits:
     """The limits of one account. Mutable: the buckets."""
 
@@ -69,10 +76,10 @@ class Limits:
         self._tokens = None if plan.tpm is None else Bucket(plan.tpm, MINUTE_S, now)
         self._concurrent = plan.concurrent
 
-    def wait(self, tokens: int, ends: Collection[float], now: float) -> float:
+    def wait(self, tokens: int, running: Collection[Running], now: float) -> float:
         """Seconds until a request of an estimated ``tokens`` tokens is allowed; 0 when it is allowed now.
 
-        ``ends`` holds the planned end of every request in flight.
+        ``running`` holds every request in flight. Where only their clients will end them, nobody can tell: a day.
         """
         waits = 0.0
         for bucket in (self._minute, self._day):
@@ -80,8 +87,9 @@ class Limits:
                 waits = max(waits, bucket.wait(1, now))
         if self._tokens is not None:
             waits = max(waits, self._tokens.wait(min(tokens, self._tokens.capacity), now))
-        if self._concurrent is not None and len(ends) >= self._concurrent:
-            waits = max(waits, min(ends) - now, _SLACK_S)
+        if self._concurrent is not None and len(running) >= self._concurrent:
+            ends = sorted(each.ends_by() for each in running)
+            waits = max(waits, min(ends[len(running) - self._concurrent] - now, DAY_S), _SLACK_S)
         return waits
 
     def take_request(self, now: float) -> None:

@@ -6,6 +6,7 @@ Load (SplitwiseSim's table, per replica): with ``n`` requests in flight the gap 
 
 from __future__ import annotations
 
+from copy import copy
 from heapq import heapify, heappop, heappush, heapreplace
 from math import exp
 from typing import Final, Literal
@@ -89,6 +90,12 @@ class SimulatedModel:
         self._prefill_free = [now] * candidate.settings.replicas
         heapify(self._prefill_free)
 
+    def snapshot(self) -> SimulatedModel:
+        """The same model under the same load, to try out what would be planned."""
+        twin = copy(self)
+        twin._ends, twin._prefill_free = self._ends.copy(), self._prefill_free.copy()
+        return twin
+
     def meet(self, incidents: tuple[Incident, ...]) -> None:
         """From now on, of these incidents the ones about this model happen to it."""
         self._incidents = tuple(i for i in incidents if i.concerns(self.candidate.provider, self.candidate.model))
@@ -143,18 +150,22 @@ class Planner:
         trouble = model.trouble(now)
         failure = self._failure(model, trouble, roll)
         if failure is not None:
-            return self.plan_failure(model.candidate, failure, now)
+            return self.plan_failure(model, failure, now)
         return self._plan_answer(model, demand, limit, trouble, roll, now)
 
-    def plan_failure(self, candidate: Candidate, failure: FailureKind, now: float) -> Attempt:
+    def _scale(self, model: SimulatedModel) -> float:
+        return 1.0 if model.own_pace else self._world.latency_scale
+
+    def plan_failure(self, model: SimulatedModel, failure: FailureKind, now: float) -> Attempt:
         """An attempt that fails in the given way."""
+        candidate = model.candidate
         after = {
             "error": candidate.settings.ttft.median_s() / 2,
             "timeout": self._world.gateway.attempt_timeout_s,
             "refused": _REFUSED_S,
             "rate_limited": _RATE_LIMITED_S,
         }[failure]
-        ends_at = now + after * self._world.latency_scale
+        ends_at = now + after * self._scale(model)
         return Attempt(candidate, now, failure, ends_at, ends_at)
 
     def _failure(self, model: SimulatedModel, trouble: Trouble | None, roll: Roll) -> FailureKind | None:
@@ -177,7 +188,7 @@ class Planner:
     def _plan_answer(
         self, model: SimulatedModel, demand: Demand, limit: int, trouble: Trouble | None, roll: Roll, now: float
     ) -> Attempt:
-        settings, scale = model.candidate.settings, 1.0 if model.own_pace else self._world.latency_scale
+        settings, scale = model.candidate.settings, self._scale(model)
         wanted = _wanted_tokens(demand.task, roll)
         passage = self._corpus.passage(
             demand.language,
@@ -195,7 +206,7 @@ class Planner:
         timeout = self._world.gateway.attempt_timeout_s * scale
         if wait > timeout:
             model.occupy(now + max(queue_s, timeout))  # giving up frees no place upstream
-            return self.plan_failure(model.candidate, "timeout", now)
+            return self.plan_failure(model, "timeout", now)
         pace = slow * crowding / (settings.tokens_per_s * exp(settings.pace_log_sd * roll.normal(Concern.PACE)))
         gaps = roll.bits(Concern.GAPS)
         first_at = now + wait

@@ -70,7 +70,7 @@ class Scope:
         self.started: dict[int, Incident] = {}  # incidents that are not the world's
         self.planner = planner
         self.dice = dice
-        self.occurrences = Occurrences()  # of every call that could be understood, whatever came of it
+        self.occurrences = Occurrences()  # of every call that could be understood and forced nothing
         self.rules = RuleBook(world.faults)
         self.queued = RuleBook()  # come before the world's
         self.answers = AnswerBook(world.answers)
@@ -82,9 +82,9 @@ class Scope:
         self._accounts: dict[str, Account] = {}  # made when first asked for
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing of it is in flight."""
-        return not any(account.in_flight for account in self._accounts.values())
+    def in_flight(self) -> int:
+        """How many calls of it are in flight."""
+        return sum(len(account.in_flight) for account in self._accounts.values())
 
     def accounts(self) -> Iterator[Account]:
         """The accounts that were ever asked for."""

@@ -12,6 +12,7 @@ from mock_server.contract.messages import MAX_TOKENS, Strategy, Usage
 from mock_server.core.account import Account, Grant
 from mock_server.core.breaker import Breaker
 from mock_server.core.faults import Fault
+from mock_server.core.forecast import latest_end
 from mock_server.core.provider import Attempt, Demand, SimulatedModel
 from mock_server.core.routing import Candidate
 from mock_server.core.scope import Scope
@@ -84,6 +85,7 @@ class Session:
         "charged",
         "fault",
         "free",
+        "held_until",
         "ill",
         "over",
         "started",
@@ -105,6 +107,7 @@ class Session:
         self._probe = False
         self.ill = NOBODY_ILL
         self.fault: Fault | None = None
+        self.held_until: float | None = None  # a stall has begun, which ends then
         self.free = False
         self.started = now
         self.steps: list[Step] = []
@@ -128,7 +131,7 @@ class Session:
                 self._breaker = breaker
                 self._probe = breaker.begin(now)
                 self.attempt = attempt = self._plan(scope.models[candidate.name], now)
-                self._account.promise(id(self), attempt.ends_at)
+                self._account.take_place(self)
                 return attempt
             cooling.append(breaker.wait(now))
         retry_after = min(cooling) if cooling and not self.steps else None
@@ -158,23 +161,46 @@ class Session:
             if self._grant.reserved - before < short:
                 self._finish(0, attempt.started)
                 return False
-        self._account.promise(id(self), attempt.ends_at)
+        self._account.take_place(self)
         return True
 
     def _plan(self, model: SimulatedModel, now: float) -> Attempt:
-        call, scope = self._call, self._scope
-        if self._account.fate == "outage":
-            return scope.planner.plan_failure(model.candidate, "error", now)
-        demand = call.demand
-        prompt_tokens = demand.prompt_tokens
-        limit = min(self._affordable(), model.candidate.settings.window - prompt_tokens)
-        roll = scope.dice.roll(call.fingerprint, call.occurrence, len(self.steps))
-        attempt = scope.planner.plan(model, demand, limit, roll, now)
+        attempt = self._attempt(model, len(self.steps), now)
         if (passage := attempt.passage) is not None:
-            short = prompt_tokens + passage.tokens - self._grant.reserved
+            short = self._call.demand.prompt_tokens + passage.tokens - self._grant.reserved
             if short > 0:
                 self._grant = self._account.extend(self._grant, short)
         return attempt
+
+    def _attempt(self, model: SimulatedModel, number: int, now: float) -> Attempt:
+        """The attempt of this number, counted from 0, on a model that then serves it."""
+        call, scope = self._call, self._scope
+        if self._account.fate == "outage":
+            return scope.planner.plan_failure(model, "error", now)
+        limit = min(self._affordable(), model.candidate.settings.window - call.demand.prompt_tokens)
+        roll = scope.dice.roll(call.fingerprint, call.occurrence, number)
+        return scope.planner.plan(model, call.demand, limit, roll, now)
+
+    def ends_by(self) -> float:
+        """When it will have ended, as far as that is known now: its fault and the attempts still to come included.
+
+        Infinite where only its client ends it.
+        """
+        if self.held_until is not None:
+            return self.held_until
+        ends = self.attempt.ends_at if self.attempt.failure is None else self._failover_ends()
+        return ends if self.fault is None else ends + self.fault.holds_s
+
+    def _failover_ends(self) -> float:
+        scope, call = self._scope, self._call
+        return latest_end(
+            self.attempt.ends_at,
+            range(len(self.steps) + 1, call.max_attempts),
+            self._candidates[self._next :],
+            scope.breakers,
+            scope.in_flight,
+            lambda candidate, number, at: self._attempt(scope.models[candidate.name].snapshot(), number, at),
+        )
 
     def _affordable(self) -> int:
         """How many tokens the answer may have: ``max_tokens``, or all that the balance still pays for."""
@@ -261,4 +287,4 @@ class Session:
     def _finish(self, tokens: int, now: float) -> None:
         self.over = True
         self.charged = tokens
-        self._account.release(id(self), self._grant, tokens, now)
+        self._account.release(self, self._grant, tokens, now)

@@ -64,7 +64,6 @@ def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session 
     exchange.stream = request.stream
     if head.wrong_test is not None:
         return head.wrong_test
-    identity, choice = engine.identify(state, request), NO_CHOICE
     if head.prefer or head.faults or query:
         directives = read_directives(head, query, stream=request.stream)
         if isinstance(directives, Refusal):
@@ -73,6 +72,7 @@ def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session 
             exchange.applied = directives.applied
             return exchange.force(directives.force)
         exchange.fault = directives.fault
+    identity, choice = engine.identify(state, request), NO_CHOICE
     if exchange.fault is None and engine.has_rules(state):
         exchange.ask_again = facts = engine.facts(state, account.key, request, identity)
         choice = engine.choose(state, facts, routed=False)
@@ -85,7 +85,7 @@ def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session 
     if isinstance(decision, Session):
         choice.commit()
         exchange.session = decision
-        exchange.fault = exchange.fault or decision.fault
+        exchange.fault = decision.fault = exchange.fault or decision.fault
     else:
         exchange.fault = None
     return decision

@@ -67,7 +67,8 @@ class Exchange(Struct, eq=False):
 
     ``fault`` is what strikes the answer; ``ask_again`` holds what rules about the route need to be asked once it is
     known who answers. ``ending`` tells, once the exchange is closed, whether the whole answer was handed to a client
-    that was still there. ``keep`` takes the answer for an idempotency key.
+    that was still there, and ``struck`` whether the fault has struck. ``sent_tokens`` are those of the pieces that were
+    sent. ``keep`` takes the answer for an idempotency key.
     """
 
     shared: Exchanges
@@ -85,6 +86,8 @@ class Exchange(Struct, eq=False):
     ask_again: Facts | None = None
     keep: Callable[[Kept | None], None] | None = None
     ending: Literal["complete", "abandoned", "fault"] = "abandoned"
+    sent_tokens: int = 0
+    struck: bool = False
     _status: int = 0
     _timing: Timing = NO_TIMING
     _answer: Answer = NO_ANSWER
@@ -121,7 +124,7 @@ class Exchange(Struct, eq=False):
         choice.commit()
         if (strike := choice.strike) is None:
             return None
-        self.fault = strike.fault
+        self.fault = session.fault = strike.fault
         if strike.code is None:
             return None
         session.fail(now)
@@ -129,7 +132,7 @@ class Exchange(Struct, eq=False):
 
     def force(self, status: int) -> Refusal:
         """The error of a forced ``status``."""
-        self.forced = f"code={status}"
+        self.forced, self.struck = f"code={status}", True
         return forced_refusal(status, self.shared.scale)
 
     def refusal(self, refusal: Refusal, now: float) -> WholeAnswer:
@@ -208,8 +211,10 @@ class Exchange(Struct, eq=False):
         usage, shared = answer.usage, self.shared
         charged, steps, route = 0, _NO_STEPS, None
         if session is not None:
-            if not session.over:
-                session.abandon(now)
+            if self.ending == "fault":
+                session.fail(now)
+            else:
+                session.abandon(now, self.sent_tokens)
             charged, steps, route = session.charged, tuple(session.steps), session.route
         if self.keep is not None:
             self.keep(self._kept())
@@ -237,6 +242,7 @@ class Exchange(Struct, eq=False):
                 (now - self.arrived) * shared.scale * 1e3,
                 self.ending,
                 self.forced if self.fault is None else self.fault.text(),
+                self.struck,
                 steps,
                 state is not None and state.forgotten,
             ),

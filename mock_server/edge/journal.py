@@ -16,7 +16,8 @@ RING_SIZE: Final = 10_000
 class Entry(Struct, frozen=True, gc=False):
     """One finished request. Durations are wall milliseconds; ``key`` shows the last four characters only.
 
-    ``forgotten`` says that all about its test had been forgotten since the test was last seen.
+    ``fault`` is what was to strike it, and ``struck`` whether it did. ``forgotten`` says that all about its test had
+    been forgotten since the test was last seen.
     """
 
     request_id: str
@@ -37,6 +38,7 @@ class Entry(Struct, frozen=True, gc=False):
     took_ms: float
     ending: str
     fault: str
+    struck: bool
     attempts: tuple[Step, ...]
     forgotten: bool
 
@@ -71,7 +73,7 @@ class Counts:
         self.statuses: Counter[tuple[int, str]] = Counter()
         self.models: Counter[tuple[str, str]] = Counter()
         self.endings: Counter[str] = Counter()
-        self.faults: Counter[tuple[str, str]] = Counter()  # by kind and ending
+        self.faults: Counter[tuple[str, bool]] = Counter()  # by kind and whether they struck
         self.prompt = self.completion = self.charged = self.dropped = 0
 
     def add(self, entry: Entry) -> None:
@@ -84,7 +86,7 @@ class Counts:
             self.prompt += entry.prompt_tokens
             self.completion += entry.completion_tokens
         if entry.fault:
-            self.faults[entry.fault.partition(";")[0].partition("=")[0], entry.ending] += 1
+            self.faults[entry.fault.partition(";")[0].partition("=")[0], entry.struck] += 1
 
 
 class Watcher(Protocol):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from math import inf
+from typing import assert_never
 
 from mock_server.contract.errors import Refusal
-from mock_server.core.faults import Fault, Stage
+from mock_server.core.faults import Breaking, Fault, Stage
 from mock_server.core.session import Answer, Session
 from mock_server.edge import sse
 from mock_server.edge.answers import WholeAnswer, length_line
@@ -46,8 +47,7 @@ class Script:
             self._fault = exchange.fault or NO_FAULT
             if early and self._fault.stage == "before_headers" and self._fault.kind is not None:
                 early = False
-                assert isinstance(decision, Session)
-                if not (yield from self._passes("before_headers", decision)):
+                if not (yield from self._passes("before_headers")):
                     return False
             whole = exchange.due(decision, self._reached, self._now)
             if whole is not None:
@@ -93,26 +93,28 @@ class Script:
         if not (yield from self._wait(attempt.first_at)):
             return False
         framer = Framer(self._fault.framing)
+        exchange.struck = exchange.struck or self._fault.framing is not None
         timeline = Timeline(exchange.shared.engine.planner, attempt, self._fault)
         yield from self._do(Start(200, exchange.stream_head(answer, attempt.first_at, attempt.ends_at, self._now)))
         events = [sse.opening(exchange.request_id, answer.model, answer.provider)]
         if self._fault.stage == "before_first_token" and self._fault.kind is not None:
             yield from self._write([*framer.writes(events), *framer.flush()])
-            if not (yield from self._passes("before_first_token", session)):
+            if not (yield from self._passes("before_first_token")):
                 return False
             events = []
         yield from self._write(framer.writes([*events, *timeline.due(attempt.first_at)]))
-        if not (yield from self._pieces(session, timeline, framer)):
-            session.abandon(self._now, timeline.sent_tokens)
+        if not (yield from self._pieces(timeline, framer)):
+            exchange.sent_tokens = timeline.sent_tokens
             return False
+        exchange.sent_tokens = answer.usage.completion_tokens
         return (yield from self._close(session, framer, answer))
 
-    def _pieces(self, session: Session, timeline: Timeline, framer: Framer) -> Moves:
+    def _pieces(self, timeline: Timeline, framer: Framer) -> Moves:
         """Send the pieces that are still to come; False when the stream is over before its closing events."""
         while True:
             if timeline.at_fault:
                 yield from self._write(framer.flush())
-                if not (yield from self._passes("mid_stream", session)):
+                if not (yield from self._passes("mid_stream")):
                     return False
                 timeline.at_fault = False
             if timeline.finished:
@@ -136,18 +138,16 @@ class Script:
         """The closing events of a stream."""
         ends_at = session.attempt.ends_at
         if not (yield from self._wait(ends_at)):
-            session.abandon(self._now, answer.usage.completion_tokens)
             return False
         if self._fault.stage == "before_usage":
             yield from self._write(framer.flush())
-            if not (yield from self._passes("before_usage", session)):
-                session.abandon(self._now, answer.usage.completion_tokens)
+            if not (yield from self._passes("before_usage")):
                 return False
         session.settle(ends_at)
         closing = [sse.usage(answer.finish_reason, answer.usage), sse.DONE_EVENT]
         if self._fault.stage == "before_done":
             yield from self._write([*framer.writes(closing[:1]), *framer.flush()])
-            if not (yield from self._passes("before_done", session)):
+            if not (yield from self._passes("before_done")):
                 return False
             closing = closing[1:]
         *writes, last = [*framer.writes(closing), *framer.flush()]
@@ -156,38 +156,46 @@ class Script:
             yield from self._do(Flush())
         return (yield from self._finish(End(last)))
 
-    def _passes(self, stage: Stage, session: Session) -> Moves:
+    def _passes(self, stage: Stage) -> Moves:
         """Strike if the fault is about this stage; False when that was the end of the answer."""
-        fault = self._fault
-        if fault.stage != stage or fault.kind is None or fault.spoils_whole:
-            return True
-        if fault.kind == "delay":
-            assert fault.for_s is not None
-            self._put_off = fault.for_s
-            return (yield from self._do(Until(self._now + fault.for_s)))
-        if not session.over:
-            session.fail(self._now)
-        self._exchange.ending = "fault"
-        for move in self._break(fault):
-            yield from self._do(move)
-        return False
+        fault, kind = self._fault, self._fault.kind
+        match kind:
+            case _ if kind is None or fault.stage != stage:
+                return True
+            case "empty" | "truncated_json" | "malformed_json" | "wrong_type" | "dribble":
+                return True  # they strike where the whole answer is sent
+            case "delay":
+                assert fault.for_s is not None
+                self._exchange.struck = True
+                self._put_off = fault.for_s
+                return (yield from self._do(Until(self._now + fault.for_s)))
+            case _:
+                self._exchange.struck, self._exchange.ending = True, "fault"
+                for move in self._break(kind, fault.for_s):
+                    yield from self._do(move)
+                return False
 
-    def _break(self, fault: Fault) -> Iterator[Move]:
-        """End the answer in the fault's way."""
-        match fault.kind:
+    def _break(self, kind: Breaking, for_s: float | None) -> Iterator[Move]:
+        """End the answer in the fault's way. The call keeps its place and its reservation until that is over."""
+        match kind:
             case "reset":
                 yield Reset()
             case "fin":
                 yield Fin()
             case "stall":
-                yield Until(inf if fault.for_s is None else self._now + fault.for_s)
+                until = inf if for_s is None else self._now + for_s
+                if self._exchange.session is not None:
+                    self._exchange.session.held_until = until
+                yield Until(until)
                 yield Fin()
             case "error_event":
                 yield End(sse.error(self._exchange.request_id))
             case "garbage_event":
                 yield End(sse.GARBAGE)
-            case _:
+            case "eof":
                 yield End(b"")
+            case _:
+                assert_never(kind)
 
     def _plain(self, session: Session) -> Moves:
         """A whole answer, when it is due; a fault may spoil it."""
@@ -199,10 +207,10 @@ class Script:
         if fault.kind == "dribble":
             return (yield from self._dribble(session, whole))
         if fault.spoils_whole:
-            return (yield from self._send_spoiled(session, whole))
+            return (yield from self._send_spoiled(whole))
         if fault.stage == "before_first_token":
             yield from self._do(Start(whole.status, [*whole.headers, length_line(whole.body)]))
-            if not (yield from self._passes("before_first_token", session)):
+            if not (yield from self._passes("before_first_token")):
                 return False
             session.settle(attempt.ends_at)
             return (yield from self._finish(End(whole.body)))
@@ -211,7 +219,7 @@ class Script:
 
     def _dribble(self, session: Session, whole: WholeAnswer) -> Moves:
         yield from self._do(Start(whole.status, [*whole.headers, length_line(whole.body)]))
-        begun = self._now
+        begun, self._exchange.struck = self._now, True
         for after_s, piece in dribbled(whole.body, self._fault.for_s):
             if not (yield from self._do(Until(begun + after_s))):
                 return False
@@ -219,9 +227,8 @@ class Script:
         session.settle(session.attempt.ends_at)
         return (yield from self._finish(End(b"")))
 
-    def _send_spoiled(self, session: Session, whole: WholeAnswer) -> Moves:
-        session.fail(self._now)
-        self._exchange.ending = "fault"
+    def _send_spoiled(self, whole: WholeAnswer) -> Moves:
+        self._exchange.ending, self._exchange.struck = "fault", True
         assert self._fault.kind is not None
         spoiled = spoil(self._fault.kind, whole)
         yield from self._do(Start(200, spoiled.headers))

@@ -30,6 +30,12 @@ BEGUN: Final = "mock.begun"
 """Where it holds what was decided on arrival, as :class:`Begun`."""
 
 
+def arrival_of(scope: Scope) -> float:
+    """The monotonic moment at which a request arrived, as far as that is known."""
+    wire: Wire | None = scope.get(WIRE)
+    return monotonic() if wire is None else wire.arrived
+
+
 class Begun(NamedTuple):
     """An exchange that was decided on arrival, and is still to be played; or the error that came of deciding."""
 
@@ -47,7 +53,7 @@ class Api:
     def at_once(self, arrived: float, headers: Headers, body: bytes) -> WholeAnswer | Begun:
         """Decide a POST that arrived whole at the monotonic moment ``arrived``: its answer, or what is to be played."""
         head = Head(headers)
-        exchange, clock = self._open(arrived, head)
+        exchange, clock = self.open(arrived, head)
         try:
             decision = decide(exchange, head, b"", body)
             whole = None
@@ -80,7 +86,7 @@ class Api:
     async def _receive(self, wire: Wire, scope: Scope, receive: Receive, send: Send) -> None:
         """Decide when the body has come, and play. Some refusals need no body."""
         head = Head(scope["headers"])
-        exchange, clock = self._open(wire.arrived, head)
+        exchange, clock = self.open(wire.arrived, head)
         try:
             decision: Session | Refusal | None = enter(exchange, head, scope["method"])
             if decision is None:
@@ -111,7 +117,8 @@ class Api:
     def _player(self, wire: Wire, send: Send, clock: SimClock) -> Player:
         return Player(wire, send, clock, self._context.meter)
 
-    def _open(self, arrived: float, head: Head) -> tuple[Exchange, SimClock]:
+    def open(self, arrived: float, head: Head) -> tuple[Exchange, SimClock]:
+        """An exchange for a request that arrived at a monotonic moment, and the clock it goes by."""
         context = self._context
         clock = context.clock_of(head.test)
         return context.exchanges.open(clock.at(arrived), head.test), clock

@@ -13,12 +13,14 @@ from starlette.types import Receive, Scope, Send
 
 from mock_server.clock import SimClock
 from mock_server.contract.endpoints import LLM_AUTO
-from mock_server.contract.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from mock_server.contract.openapi import openapi_json
 from mock_server.core.engine import Engine
-from mock_server.http.api import Api
+from mock_server.edge.admission import not_allowed, not_found
+from mock_server.edge.request import Head
+from mock_server.http.api import Api, arrival_of
 from mock_server.http.context import Context
 from mock_server.http.control.plane import Control, refused
+from mock_server.http.control.table import PREFIX
 from mock_server.http.cors import Preflights
 from mock_server.http.meter import LoadMeter
 from mock_server.page.document import documentation
@@ -75,9 +77,17 @@ class MockApp(Starlette):
     async def _documentation(self, _request: Request) -> Response:
         return Response(documentation(), media_type="text/html")
 
-    async def _envelope(self, _request: Request, error: Exception) -> Response:
-        """The documented envelope for what no route takes: 404 and 405."""
+    async def _envelope(self, request: Request, error: Exception) -> Response:
+        """The documented envelope for what no route takes, 404 and 405; in the journal, but for the control plane's."""
         assert isinstance(error, HTTPException)
         allow = (error.headers or {}).get("Allow", "")
-        kind = METHOD_NOT_ALLOWED if allow else NOT_FOUND
-        return refused(self.context, Refusal(kind, kind.message, allow=allow))
+        refusal = not_allowed(allow) if allow else not_found()
+        if request.url.path.startswith(PREFIX):
+            return refused(self.context, refusal)
+        exchange, clock = self.api.open(arrival_of(request.scope), Head(request.scope["headers"]))
+        whole = exchange.refusal(refusal, clock.now())
+        exchange.ending = "complete"
+        exchange.close(clock.now())
+        response = Response(whole.body, whole.status)
+        response.raw_headers += whole.headers
+        return response

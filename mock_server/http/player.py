@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from asyncio import get_running_loop
+from asyncio import get_running_loop, sleep
+from collections.abc import Awaitable
+from math import inf
+from typing import assert_never
 
-from starlette.types import Send
+from starlette.types import Message, Send
 
 from mock_server.clock import SimClock
 from mock_server.contract.errors import Refusal
@@ -52,21 +55,46 @@ class Player:
             case Until(at):
                 await self._sleep_until(at)
             case Part(data):
-                await self._send({"type": "http.response.body", "body": data, "more_body": True})
+                await self._pass_on({"type": "http.response.body", "body": data, "more_body": True})
             case End(data):
-                await self._send({"type": "http.response.body", "body": data})
+                await self._pass_on({"type": "http.response.body", "body": data})
             case Start(status, headers):
-                await self._send({"type": "http.response.start", "status": status, "headers": headers})
+                await self._pass_on({"type": "http.response.start", "status": status, "headers": headers})
             case WholeAnswer() as whole:
                 if not self._wire.write_whole(whole):
                     await self._make(Start(whole.status, [*whole.headers, length_line(whole.body)]))
                     await self._make(End(whole.body))
             case Flush():
-                await self._wire.flush()
+                await self._flush()
             case Reset():
+                await self._flush()
                 await self._wire.reset()
             case Fin():
+                await self._flush()
                 await self._wire.fin()
+            case _:
+                assert_never(move)
+
+    async def _pass_on(self, message: Message) -> None:
+        if self._wire.may_wait_to_write:
+            await self._for_client(self._send(message))
+        else:
+            await self._send(message)
+
+    async def _flush(self) -> None:
+        """Let what was written leave before what follows."""
+        await sleep(0)
+        if self._wire.behind:
+            await self._for_client(self._wire.catch_up())
+
+    async def _for_client(self, what: Awaitable[None]) -> None:
+        """Do what may have to wait for the client: that is waiting as any other, and time may jump meanwhile."""
+        self._clock.fall_asleep(self._wire, inf)
+        self._let_time_jump()
+        try:
+            await what
+        finally:
+            self._clock.wake_up(self._wire)
 
     async def _sleep_until(self, at: float) -> None:
         """Wait until a planned moment, or until the client has left."""

@@ -72,13 +72,17 @@ class Wire:
         return False
 
     @property
-    def waits_to_write(self) -> bool:
-        """Whether the client has to read before more can be written."""
+    def may_wait_to_write(self) -> bool:
+        """Whether it may be that the client has to read before more can be written; unknown counts."""
+        return True
+
+    @property
+    def behind(self) -> bool:
+        """Whether what was written waits for the client to read, as far as is known."""
         return False
 
-    async def flush(self) -> None:
-        """Hand what was written to the kernel, so that it leaves before what follows."""
-        await sleep(0)
+    async def catch_up(self) -> None:
+        """Wait until all that was written has been handed to the kernel, or the client has left."""
 
     async def reset(self) -> None:
         """Reset the connection (TCP RST)."""
@@ -135,24 +139,24 @@ class CycleWire(Wire):
         super().leave()
 
     @property
-    def waits_to_write(self) -> bool:
+    def may_wait_to_write(self) -> bool:
         """Whether the client has to read before more can be written."""
         return self._cycle is not None and self._cycle.flow.write_paused
 
-    async def flush(self) -> None:
-        """Hand what was written to the kernel, so that it leaves before what follows."""
-        await sleep(0)
-        # The transport tells only when much is waiting; the last bytes have to be looked for.
-        while self._waits_to_leave():  # noqa: ASYNC110 - see above
-            await sleep(_FLUSH_S)
-
-    def _waits_to_leave(self) -> bool:
+    @property
+    def behind(self) -> bool:
+        """Whether what was written waits for the client to read."""
         cycle = self._cycle
         return cycle is not None and not self.gone and cycle.transport.get_write_buffer_size() > 0
 
+    async def catch_up(self) -> None:
+        """Wait until all that was written has been handed to the kernel, or the client has left."""
+        # The transport tells only when much is waiting; the last bytes have to be looked for.
+        while self.behind:  # noqa: ASYNC110 - see above
+            await sleep(_FLUSH_S)
+
     async def reset(self) -> None:
         """Reset the connection (TCP RST)."""
-        await self.flush()
         cycle = self._cycle
         assert cycle is not None
         connection = cycle.transport.get_extra_info("socket")
@@ -167,7 +171,6 @@ class CycleWire(Wire):
 
     async def fin(self) -> None:
         """Close the connection (TCP FIN) after what was written."""
-        await self.flush()
         cycle = self._cycle
         assert cycle is not None
         cycle.disconnected = True

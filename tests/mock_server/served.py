@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import uvicorn
@@ -101,6 +102,12 @@ class Served:
         if self._state.tasks:
             await asyncio.wait(self._state.tasks)
         return read(transport.written, transport.closing)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until something has come about; nothing tells when."""
+    while not condition():  # noqa: ASYNC110 - see above
+        await asyncio.sleep(0)
 
 
 def bytes_of(call: Call) -> bytes:

@@ -111,16 +111,16 @@ class Waiter:
     def seen(self, record: Record) -> None:
         """A request has finished."""
         self.count += matches(record, self._wanted)
-        if self.count >= self._enough and not self.reached.done():
-            self.reached.set_result(None)
+        self._look()
 
     def recount(self) -> None:
         """The journal has forgotten some."""
-        self.count = 0
-        if not self._enough:
+        self.count = sum(matches(record, self._wanted) for record in self._journal.records())
+        self._look()
+
+    def _look(self) -> None:
+        if self.count >= self._enough and not self.reached.done():
             self.reached.set_result(None)
-        for record in self._journal.records():
-            self.seen(record)
 
 
 def matches(record: Record, wanted: RequestFilter) -> bool:

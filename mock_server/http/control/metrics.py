@@ -16,8 +16,6 @@ from mock_server.http.control.asked import Asked
 
 _STATES = ("closed", "open", "half_open")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# Faults that strike an answer which then is complete all the same.
-_GENTLE = ("delay", "dribble", "framing", "code")
 
 
 class MockCollector(Collector):
@@ -57,8 +55,7 @@ class MockCollector(Collector):
 
     def _faults(self) -> Iterator[Metric]:
         struck, unreached = Counter[str](), Counter[str]()
-        for (kind, ending), count in self._context.journal.counts.faults.items():
-            hit = ending == "fault" or (ending == "complete" and kind in _GENTLE)
+        for (kind, hit), count in self._context.journal.counts.faults.items():
             (struck if hit else unreached)[kind] += count
         yield _by_kind("mock_faults_struck", "Calls a fault struck", struck)
         yield _by_kind("mock_faults_unreached", "Calls that ended before their fault's stage", unreached)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import Any
 
 import pytest
 
+from mock_server.edge.journal import Journal
+from mock_server.http.control.journal import RequestFilter, Waiter
 from tests.mock_server.control.conftest import Plane
 from tests.mock_server.wire import assert_refused, chat
 
@@ -126,6 +129,38 @@ def test_a_reset_makes_those_who_wait_count_anew(plane: Plane) -> None:
     mock.call()
     thread.join()
     assert found == [{"count": 2, "reached": True}]
+
+
+def test_a_wait_that_is_over_already_is_recounted_without_a_word() -> None:
+    async def recount() -> int:
+        journal = Journal()
+        waiter = Waiter(journal, RequestFilter(), 0)
+        journal.watchers.add(waiter)
+        journal.clear(None)
+        await waiter.reached
+        return waiter.count
+
+    assert asyncio.run(recount()) == 0
+
+
+def test_what_no_path_or_method_takes_is_in_the_journal_with_its_test_id(plane: Plane) -> None:
+    mine = {"X-Mock-Test": "mine"}
+    answers = [
+        plane.mock.http.get("/v1/llm/autoo", headers=mine),
+        plane.mock.http.post("/docs", headers=mine),
+        plane.mock.http.get("/v1/llm/auto", headers=mine),
+        plane.mock.http.get("/v1/llm/auto", headers=mine | {"X-Mock-Test": "a b"}),
+    ]
+    assert [answer.status_code for answer in answers] == [404, 405, 405, 405]
+    entries = plane.get("requests", test="mine")["entries"]
+    assert [entry["request_id"] for entry in entries] == [a.headers["x-request-id"] for a in reversed(answers[:3])]
+    assert [(e["status"], e["code"], e["ending"]) for e in entries] == [
+        (405, "METHOD_NOT_ALLOWED", "complete"),
+        (405, "METHOD_NOT_ALLOWED", "complete"),
+        (404, "NOT_FOUND", "complete"),
+    ]
+    plane.ask("GET", "nowhere", test="mine")
+    assert plane.get("requests/count", test="mine") == {"count": 3}  # the control plane is no part of the API
 
 
 def test_the_route_tells_every_attempt_and_why(plane: Plane) -> None:

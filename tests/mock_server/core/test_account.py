@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 import pytest
 
@@ -80,14 +82,24 @@ def test_refunding_keeps_the_request_counted() -> None:
     assert (one.view().reserved, one.view().charged) == (0, 0)
 
 
+class Ends(NamedTuple):
+    """A request in flight."""
+
+    at: float
+
+    def ends_by(self) -> float:
+        return self.at
+
+
 def test_endings_charge_free_the_place_and_correct_the_quota() -> None:
     one = account(Plan(tpm=1_000, concurrent=1))
     grant = admitted(one, 10, 490)
-    one.promise(1, 8.0)
+    session = Ends(8.0)
+    one.take_place(session)
     refusal = one.admit(1, 1, 5.0)
     assert isinstance(refusal, Refusal)
     assert refusal.retry_after == 3.0
-    one.release(1, grant, 120, 5.0)
+    one.release(session, grant, 120, 5.0)
     view = one.view()
     assert (view.balance, view.reserved, view.charged, view.in_flight) == (880, 0, 120, 0)
     assert isinstance(one.admit(0, 880, 5.0), Grant)

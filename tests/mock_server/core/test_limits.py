@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
+from typing import NamedTuple
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,11 +115,31 @@ def test_plans_allow_a_burst_and_then_say_how_long_to_wait(plan: Plan, allowed: 
     assert limits.wait(1_000, (), wait) == 0
 
 
-def test_a_full_house_waits_for_the_earliest_end() -> None:
-    limits = Limits(Plan(concurrent=2), 0.0)
-    assert limits.wait(1, (9.0,), 5.0) == 0
-    assert limits.wait(1, (9.0, 7.5), 5.0) == 2.5
-    assert limits.wait(1, (4.0, 4.5), 5.0) > 0  # late, but still there
+class Ends(NamedTuple):
+    """A request in flight."""
+
+    at: float
+
+    def ends_by(self) -> float:
+        return self.at
+
+
+@pytest.mark.parametrize(
+    ("ends", "wait"),
+    [
+        ((9.0,), 0),
+        ((9.0, 7.5), 2.5),
+        ((9.0, 7.5, inf, 8.0), 4.0),  # of four in a house for two, three must have left
+        ((inf, 6.0), 1.0),
+        ((inf, inf), DAY_S),
+    ],
+)
+def test_a_full_house_waits_for_as_many_ends_as_it_takes(ends: tuple[float, ...], wait: float) -> None:
+    assert Limits(Plan(concurrent=2), 0.0).wait(1, tuple(map(Ends, ends)), 5.0) == wait
+
+
+def test_a_request_that_is_late_is_still_there() -> None:
+    assert Limits(Plan(concurrent=1), 0.0).wait(1, (Ends(4.0),), 5.0) > 0
 
 
 def test_token_estimates_are_corrected() -> None:

@@ -161,7 +161,7 @@ def test_without_latency_everything_is_at_once(world_of: Worlds) -> None:
     assert (attempt.first_at, attempt.ends_at, attempt.queue_s) == (1.0, 1.0, 0.0)
     assert planner.piece_at(attempt, tokens(attempt)) == 1.0
     for kind in ("error", "timeout", "refused", "rate_limited"):
-        assert planner.plan_failure(model.candidate, kind, 1.0).ends_at == 1.0
+        assert planner.plan_failure(model, kind, 1.0).ends_at == 1.0
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,16 @@ def test_without_latency_everything_is_at_once(world_of: Worlds) -> None:
 def test_failures_take_their_time(world_of: Worlds, kind: str, after: float) -> None:
     for scale in (1.0, 0.5):
         planner, model = solo(world_of, before=f"latency_scale = {scale}\n")
-        attempt = planner.plan_failure(model.candidate, kind, 5.0)  # type: ignore[arg-type]  # a table of literals
+        attempt = planner.plan_failure(model, kind, 5.0)  # type: ignore[arg-type]  # a table of literals
         assert attempt.failure == kind
         assert attempt.ends_at == attempt.first_at == pytest.approx(5.0 + after * scale)
+
+
+def test_a_model_with_a_pace_of_its_own_fails_at_that_pace_in_a_world_without_latency(world_of: Worlds) -> None:
+    planner, model = solo(world_of, before="latency_scale = 0.0\n")
+    model.own_pace = True
+    assert planner.plan_failure(model, "timeout", 5.0).ends_at == 35.0
+    assert planner.plan_failure(model, "error", 5.0).ends_at == pytest.approx(5.05)
 
 
 def test_failure_rates_are_kept(world_of: Worlds) -> None:
