@@ -55,12 +55,13 @@ class Dependence:
     def spread(self, *, rarer: bool = True, longer: float = 1.0) -> float:
         """How many standard errors reach the end of a 95 % interval, in a run so many times `longer`.
 
-        Where the rarer kind of try may be `rarer` still, or else less rare: one burst says nothing of how long bursts
-        are, however many frequencies it fills, so that towards more of them the clusters seen bound the freedom.
+        Where the rarer kind of try may be `rarer` still, or else less rare: one burst says little of how long bursts
+        are, however many frequencies it fills, so that towards more of them the bursts seen bound the freedom. The sum
+        of k bursts of exponential length has as many degrees of freedom as chi-squared: 2 k.
         """
         if not self.evident:
             return NORMAL
-        freedom = self.freedom if rarer else min(self.freedom, max(self.clusters * longer, 1.0))
+        freedom = self.freedom if rarer else min(self.freedom, 2 * max(self.clusters * longer, 1.0))
         return float(stdtrit(freedom, 0.975))
 
     def effective(self, n: float, *, rarer: bool = True, longer: float = 1.0) -> float:

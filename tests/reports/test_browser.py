@@ -51,7 +51,7 @@ def fetched(browser: Chrome) -> set[str]:
 @pytest.fixture(scope="module")
 def page(make_shared_run: Make) -> Path:
     builder = make_shared_run()
-    builder.fail(slice(300, 306), "refused", status=502, code="ALL_PROVIDERS_FAILED").fail(600, "cut_off")
+    builder.fail(slice(300, 900, 100), "refused", status=502, code="ALL_PROVIDERS_FAILED").fail(600, "cut_off")
     builder.health = None
     builder.manifest["labels"] = {"a-label-without-a-place-to-break" * 4: "x" * 300}
     builder.set(slice(700, 800), model="qwen/一个名字很长的模型-" + "x" * 60)
