@@ -19,9 +19,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reports.sample import MANIFEST, REPORT_HTML, SAMPLE_SCHEMA, SAMPLES, SCHEMA_VERSION
+from reports.sample import (
+    HEALTH,
+    HEALTH_SCHEMA,
+    MANIFEST,
+    REPORT_HTML,
+    SAMPLE_SCHEMA,
+    SAMPLES,
+    SCHEMA_VERSION,
+    TICK_S,
+)
 
 _RATE_PER_S: Final = 500.0
+_WARMUP_S: Final = 60.0
+_DRAIN_S: Final = 60.0
+_WORKERS: Final = ("w0", "w1")
+_BEAT_TICKS: Final = 25
 _ROUTES: Final = tuple(f"provider-{at}/model-{at}" for at in range(12))
 _MOST_S: Final = 15.0
 _MOST_GB: Final = 1.5
@@ -31,7 +44,9 @@ _MOST_MB: Final = 1.5
 def samples(rows: int) -> pd.DataFrame:
     """Return a run of `rows` tries, 500 per second, with 1 % refused and a few timed out."""
     dice = np.random.default_rng(0)
-    planned = np.sort(dice.uniform(0, rows / _RATE_PER_S, rows))
+    warming = round(_RATE_PER_S * _WARMUP_S)
+    window = dice.uniform(_WARMUP_S, rows / _RATE_PER_S, rows - warming)
+    planned = np.concatenate([np.sort(dice.uniform(0, _WARMUP_S, warming)), np.sort(window)])
     service = 0.25 + 0.4 * np.exp(0.8 * dice.standard_normal(rows))
     outcome = dice.choice(["ok", "refused", "timeout"], rows, p=(0.989, 0.01, 0.001))
     ok = outcome == "ok"
@@ -41,7 +56,7 @@ def samples(rows: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "scenario": "million",
-            "phase": np.where(planned < 60, "warmup", "measure"),
+            "phase": np.where(planned < _WARMUP_S, "warmup", "measure"),
             "call_id": np.arange(rows),
             "try": 0,
             "kind": dice.choice(["chat-en", "chat-zh", "code"], rows),
@@ -67,17 +82,31 @@ def samples(rows: int) -> pd.DataFrame:
             "wasted_ms": 0.0,
             "connect_ms": np.nan,
             "request_id": [f"req_{at:07x}" for at in range(rows)],
-            "worker": dice.choice(["w0", "w1"], rows),
+            "worker": dice.choice(_WORKERS, rows),
             "key": pd.Series(None, index=range(rows), dtype=object),
             "expected": pd.Series(None, index=range(rows), dtype=object),
         }
     )
 
 
+def health(ended_s: float) -> pd.DataFrame:
+    """Return the readings of both workers, a quarter of a second each, of a generator at ease."""
+    dice = np.random.default_rng(1)
+    span_s = _BEAT_TICKS * TICK_S
+    at = np.arange(1, int(ended_s / span_s) + 1) * span_s
+    cells = {"from_s": at - span_s, "at_s": at, "cpu_s": 0.3 * span_s, "wait_s": 0.01 * span_s, "in_flight": 300}
+    lags = [list(dice.exponential(0.5, (len(at), _BEAT_TICKS))) for _ in _WORKERS]
+    parts = [pd.DataFrame({"worker": name, **cells, "lag_ms": lag}) for name, lag in zip(_WORKERS, lags, strict=True)]
+    return pd.concat(parts, ignore_index=True)
+
+
 def write_run(directory: Path, rows: int) -> None:
     """Write a run directory of `rows` samples."""
     table = pa.Table.from_pandas(samples(rows), preserve_index=False).select(SAMPLE_SCHEMA.names)
     pq.write_table(table.cast(SAMPLE_SCHEMA).replace_schema_metadata(SAMPLE_SCHEMA.metadata), directory / SAMPLES)
+    ended_s = float(rows / _RATE_PER_S + _DRAIN_S)
+    readings = pa.Table.from_pandas(health(ended_s), preserve_index=False).select(HEALTH_SCHEMA.names)
+    pq.write_table(readings.cast(HEALTH_SCHEMA).replace_schema_metadata(HEALTH_SCHEMA.metadata), directory / HEALTH)
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "run_id": "20250102T030405Z-million",
@@ -85,11 +114,12 @@ def write_run(directory: Path, rows: int) -> None:
         "target": "http://127.0.0.1:8080",
         "target_kind": "mock",
         "load": {"kind": "open", "rate_per_s": _RATE_PER_S, "arrivals": "poisson"},
-        "warmup_s": 60.0,
-        "duration_s": rows / _RATE_PER_S - 60,
+        "warmup_s": _WARMUP_S,
+        "duration_s": rows / _RATE_PER_S - _WARMUP_S,
         "started_at": "2025-01-02T03:04:05Z",
-        "ended_s": rows / _RATE_PER_S + 30,
+        "ended_s": ended_s,
         "planned_calls": rows,
+        "workers": [{"worker": name, "pid": pid} for pid, name in enumerate(_WORKERS, 1)],
         "gates": [{"metric": "scheduled_p99_ms", "max": 5000}, {"metric": "error_rate", "max": 0.02}],
     }
     (directory / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")

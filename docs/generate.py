@@ -18,6 +18,7 @@ from mock_server.core.world import World
 from mock_server.http.control.asked import fields_of
 from mock_server.http.control.table import OPERATIONS, PREFIX
 from mock_server.schema import settings_of
+from reports.rules import RULES
 
 DOCS: Final = Path(__file__).parent
 _BLOCK: Final = re.compile(r"(<!-- made by make docs: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -83,6 +84,12 @@ def _control() -> str:
     return _table(("request", "takes", "what it does"), rows)
 
 
+def _checks() -> str:
+    return _table(
+        ("check", "rule", "where it is broken"), ((name, row.text, row.advice) for name, row in RULES.items())
+    )
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "faults": _faults,
     "stages": partial(_meanings, "stage", STAGE_MEANINGS.items()),
@@ -91,6 +98,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "keys": _keys,
     "plans": _plans,
     "control": _control,
+    "checks": _checks,
 }
 
 

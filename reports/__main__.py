@@ -6,19 +6,24 @@ import sys
 
 try:
     import argparse
+    import contextlib
     import os
-    from collections.abc import Sequence
+    import signal
+    import threading
+    from collections.abc import Iterator, Sequence
+    from functools import partial
     from pathlib import Path
     from typing import NoReturn
+
+    from mock_server.exits import Exit, guarded
 except KeyboardInterrupt:
     sys.exit(130)
 
 _BUILD = """Read a run directory made by `load-test run`, and write summary.json, summary.md, report.html and junit.xml
 beside its samples, which are never touched."""
 _EXIT = """exit codes: 0 passed; 1 a gate failed; 2 wrong usage or nothing there to measure; 3 the measurement is
-invalid; 4 inconclusive; 130 interrupted"""
-_INTERRUPTED = 130
-_UNUSABLE = 2
+invalid; 4 inconclusive; 70 an error of our own; 130 interrupted"""
+_COMMAND = "perf-report"
 _MISSING = 'perf-report: reports need more packages: `pip install ".[report]"` in the checkout'
 
 
@@ -27,11 +32,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the line and exit with 2."""
-        self.exit(_UNUSABLE, f"perf-report: {message}; see `{self.prog} --help`\n")
+        self.exit(Exit.UNUSABLE, f"perf-report: {message}; see `{self.prog} --help`\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="perf-report", description="Turn recorded samples into a verdict.")
+    parser = _Parser(prog=_COMMAND, description="Turn recorded samples into a verdict.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     build = commands.add_parser(
         "build", help="report on one run and judge it by its gates", description=_BUILD, epilog=_EXIT
@@ -49,10 +54,25 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     try:
-        return _build(_parser().parse_args(argv))
+        with _terminable():
+            arguments = _parser().parse_args(argv)
+            return guarded(_COMMAND, partial(_build, arguments))
     except KeyboardInterrupt:
         print("perf-report: interrupted; the samples are untouched, and no file is half-written", file=sys.stderr)
-        return _INTERRUPTED
+        return Exit.INTERRUPTED
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """While this lasts, SIGTERM is as Ctrl-C; signals can be handled in the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _build(arguments: argparse.Namespace) -> int:
@@ -62,14 +82,14 @@ def _build(arguments: argparse.Namespace) -> int:
         from reports.problem import Unusable
     except ImportError:  # pandas turns the absence of what it needs into one of these
         print(_MISSING, file=sys.stderr)
-        return _UNUSABLE
+        return Exit.UNUSABLE
     try:
         built = build(arguments.run_dir, arguments.gates)
     except Unusable as problem:
-        print(f"perf-report: {problem}", file=sys.stderr)
-        return _UNUSABLE
-    code = 0 if built.exit_code == 4 and arguments.inconclusive_ok else built.exit_code
-    return _say(built.text, code)
+        print(f"perf-report: {' '.join(str(problem).splitlines())}", file=sys.stderr)
+        return Exit.UNUSABLE
+    passed = built.exit_code == Exit.UNDECIDED and arguments.inconclusive_ok
+    return _say(built.text, Exit.PASSED if passed else built.exit_code)
 
 
 def _say(text: str, code: int) -> int:
@@ -83,7 +103,7 @@ def _say(text: str, code: int) -> int:
             print(
                 f"perf-report: the verdict cannot be printed ({error.strerror}); the files are written", file=sys.stderr
             )
-            return _UNUSABLE
+            return Exit.UNUSABLE
     return code
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from reports.format import printable
 from reports.frame import load_run
-from reports.gate import check_gates
-from reports.manifest import load_gates
-from reports.problem import Unusable
+from reports.manifest import load_gates, own_gates
+from reports.output import write_together
 from reports.render import html, json, junit, markdown, text
-from reports.sample import JUNIT_XML, MANIFEST, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD
+from reports.sample import JUNIT_XML, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD
 from reports.summary import summarise
 from reports.values import Summary
 
@@ -26,16 +24,16 @@ class Built:
 
 
 def build(run_dir: Path, gates_file: Path | None = None) -> Built:
-    """Write the reports of a run; raise Unusable where that cannot be done, having written nothing."""
+    """Write the reports of a run; raise Unusable where that cannot be done, having changed nothing."""
     summary = judged(run_dir, gates_file)
-    files = {
-        SUMMARY_JSON: json.render(summary),
+    pages = {
         SUMMARY_MD: markdown.render(summary),
         REPORT_HTML: html.render(summary),
         JUNIT_XML: junit.render(summary),
     }
-    for name, content in files.items():
-        write(run_dir / name, content)
+    # JSON escapes what is not printable by itself, and keeps it.
+    contents = {SUMMARY_JSON: json.render(summary)} | {name: printable(page) for name, page in pages.items()}
+    write_together(run_dir, contents)
     return Built(text.render(summary, run_dir / REPORT_HTML), summary.verdict.exit_code)
 
 
@@ -43,28 +41,4 @@ def judged(run_dir: Path, gates_file: Path | None = None) -> Summary:
     """Judge a run by the gates of a file, else by its own; raise Unusable where it cannot be measured."""
     gates = load_gates(gates_file) if gates_file else None
     run = load_run(run_dir)
-    if gates is None:
-        gates = run.manifest.gates
-        try:
-            check_gates(gates)
-        except ValueError as error:
-            raise Unusable(f"{run_dir / MANIFEST}: {error}; --gates FILE judges by others") from None
-    return summarise(run, gates)
-
-
-def write(path: Path, content: str) -> None:
-    """Write a file whole or not at all; raise Unusable where the folder does not let us."""
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as handle:
-            try:
-                handle.write(content)
-                handle.flush()
-                os.fchmod(handle.fileno(), 0o644)
-                Path(handle.name).replace(path)
-            except BaseException:
-                Path(handle.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise Unusable(f"{path}: cannot be written ({error.strerror}); the samples are untouched") from None
+    return summarise(run, own_gates(run_dir, run.manifest) if gates is None else gates)

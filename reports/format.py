@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 from reports.gate import Gate
 from reports.values import Estimate
+
+# What a terminal obeys, XML 1.0 cannot carry, or turns text around: control characters but tab and line feed, marks
+# and overrides of direction, line separators, surrogates, noncharacters.
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def printable(text: str) -> str:
+    """Return the text with a replacement character for each that is not safe to show."""
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def number(value: float) -> str:

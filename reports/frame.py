@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from reports.manifest import Manifest, load_manifest
+from reports.manifest import LONGEST_S, Manifest, load_manifest
 from reports.problem import Unusable
 from reports.sample import (
     HEALTH,
@@ -21,8 +24,6 @@ from reports.sample import (
     Outcome,
     Phase,
 )
-
-_TIMES = ("planned_s", "sent_s", "first_byte_s", "end_s", "max_gap_s", "planned_ms", "overhead_ms")
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,12 @@ def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
             stored = pq.ParquetFile(handle)
             _check_schema(path, stored.schema_arrow, schema)
             table = stored.read(columns=schema.names).select(schema.names).cast(schema)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        for field in schema:
+            _check_numbers(path, field, table.column(field.name))
+        frame: pd.DataFrame = table.unify_dictionaries().to_pandas(self_destruct=True)
+    except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError, MemoryError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Unusable(f"{path}: not a whole Parquet file of this schema ({first_line})") from None
-    frame: pd.DataFrame = table.to_pandas(self_destruct=True)
     return frame
 
 
@@ -67,9 +70,51 @@ def _check_schema(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
     missing = [name for name in wanted.names if name not in found.names]
     if missing:
         raise Unusable(f"{path}: columns missing: {', '.join(missing)}")
+    double = [name for name, count in Counter(found.names).items() if count > 1 and name in wanted.names]
+    if double:
+        raise Unusable(f"{path}: columns there twice: {', '.join(double)}")
     version = (found.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
     if version != str(SCHEMA_VERSION):
         raise Unusable(f"{path}: schema_version is {version}, this perf-report reads {SCHEMA_VERSION}")
+    for field in wanted:
+        kind = found.field(field.name).type
+        if not _alike(kind, field.type):
+            sort = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            raise Unusable(f"{path}: column {field.name} holds {kind}, not {sort}")
+
+
+_SORTS: Final[tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.DataType], bool]], ...]] = (
+    (pa.types.is_floating, lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind)),
+    (pa.types.is_integer, pa.types.is_integer),
+    (pa.types.is_boolean, pa.types.is_boolean),
+    (pa.types.is_string, lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind)),
+)
+
+
+def _alike(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether values of one type are of the sort another asks for; a cast would take words for numbers, or dates."""
+    if pa.types.is_list(wanted):
+        lists = pa.types.is_list(found) or pa.types.is_large_list(found)
+        return bool(lists and _alike(found.value_type, wanted.value_type))
+    if pa.types.is_dictionary(wanted):
+        wanted = wanted.value_type
+        found = found.value_type if pa.types.is_dictionary(found) else found
+    return any(ask(wanted) and answer(found) for ask, answer in _SORTS) or pa.types.is_null(found)
+
+
+def _check_numbers(path: Path, field: pa.Field, column: pa.ChunkedArray) -> None:
+    """Numbers are finite, and no longer than any run: what is beyond would overflow on its way to a page."""
+    values = pc.list_flatten(column) if pa.types.is_list(field.type) else column
+    if not field.nullable and values.null_count:
+        raise Unusable(f"{path}: column {field.name} has empty readings")
+    if not pa.types.is_floating(values.type) or len(values) == values.null_count:
+        return
+    if not pc.all(pc.is_finite(values)).as_py():
+        raise Unusable(f"{path}: column {field.name} holds a number that is not finite")
+    longest = LONGEST_S * (1e3 if field.name.endswith("_ms") else 1)
+    furthest = pc.max(pc.abs(values)).as_py()
+    if furthest > longest:
+        raise Unusable(f"{path}: column {field.name} holds {furthest:g}, and no run lasts so long")
 
 
 def _check_samples(path: Path, samples: pd.DataFrame) -> None:
@@ -80,8 +125,5 @@ def _check_samples(path: Path, samples: pd.DataFrame) -> None:
         if strange:
             words = ", ".join(sorted(allowed))
             raise Unusable(f"{path}: column {column} holds {strange[0]!r}; it may hold {words}")
-    for column in _TIMES:
-        if np.isinf(samples[column].to_numpy()).any():
-            raise Unusable(f"{path}: column {column} holds an infinite number")
     if not (samples["phase"] == Phase.MEASURE).any():
         raise Unusable(f"{path}: no request in the measure phase, so there is nothing there to measure")

@@ -1,4 +1,4 @@
-"""Judges gates on what was measured, and the run on its gates and validity checks."""
+"""Judges gates on what was measured."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from reports.gate import Gate
 from reports.measured import Measured
 from reports.metrics import METRICS, Metric
 from reports.sample import UNKNOWN, Outcome
-from reports.values import Check, Estimate, GateResult, Judgement, Result, Verdict
-
-EXIT_CODES: Final = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INVALID: 3, Verdict.INCONCLUSIVE: 4}
+from reports.values import Estimate, GateResult, Result
 
 
 def judge_gates(measured: Measured, gates: tuple[Gate, ...], *, valid: bool) -> tuple[GateResult, ...]:
@@ -116,41 +114,3 @@ def _round_up(count: int) -> int:
     """Keep two digits: how many samples would do is an estimate."""
     step: int = 10 ** max(0, len(str(count)) - 2)
     return -(-count // step) * step
-
-
-def judge_run(checks: tuple[Check, ...], gates: tuple[GateResult, ...], *, answered: bool = True) -> Judgement:
-    """The verdict: INVALID before FAIL before INCONCLUSIVE before PASS, with all its reasons.
-
-    `answered`: whether anything went well; a run in which nothing did never passes.
-    """
-    invalid = tuple(f"{c.name}: {c.said}" for c in checks if c.result is Result.INVALID)
-    failed = tuple(g.said for g in gates if g.result is Result.FAIL)
-    undecided = tuple(g.said for g in gates if g.result is Result.INCONCLUSIVE)
-    passed = [g for g in gates if g.result is Result.PASS]
-    if invalid:
-        return _judgement(Verdict.INVALID, f"The measurement cannot be believed: {invalid[0]}", invalid)
-    if failed:
-        count = f"{len(failed)} of {len(gates)} gates failed" if len(gates) > 1 else "The gate failed"
-        return _judgement(Verdict.FAIL, f"{count}: {failed[0]}", failed)
-    if undecided:
-        count = (
-            f"{len(undecided)} of {len(gates)} gates {'is' if len(undecided) == 1 else 'are'}"
-            if len(gates) > 1
-            else "The gate is"
-        )
-        return _judgement(Verdict.INCONCLUSIVE, f"{count} undecided: {undecided[0]}", undecided)
-    if not passed:
-        why = "No gate was set that this run can be judged by; give some with --gates"
-        return _judgement(Verdict.INCONCLUSIVE, why, (why,))
-    if not answered:
-        why = "Not one answer was ok, so no gate that was kept says anything good"
-        return _judgement(Verdict.INCONCLUSIVE, why, (why,))
-    what = "The one gate was" if len(passed) == 1 else f"All {len(passed)} gates were"
-    unseen = [check.name for check in checks if check.result is Result.UNKNOWN]
-    sound = f"but nothing was recorded of {' and '.join(unseen)}" if unseen else "and the measurement is sound"
-    return _judgement(Verdict.PASS, f"{what} kept, {sound}", ())
-
-
-def _judgement(verdict: Verdict, why: str, reasons: tuple[str, ...]) -> Judgement:
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return Judgement(verdict=verdict, why=f"{why}{more}.", exit_code=EXIT_CODES[verdict], reasons=reasons)

@@ -12,10 +12,12 @@ from reports.values import Ledger, LedgerRow
 
 def balance(run: Run) -> Ledger:
     """Count tries by outcome and phase, and calls by their last try; list whatever does not add up."""
-    samples = run.samples
-    table = pd.crosstab(samples["outcome"].astype(str), samples["phase"].astype(str))
-    last = samples.sort_values(["call_id", "try"], kind="stable").drop_duplicates("call_id", keep="last")
-    calls = last["outcome"].astype(str).value_counts()
+    samples = run.samples[["call_id", "try", "outcome", "phase"]]
+    table = pd.crosstab(samples["outcome"], samples["phase"])
+    again = (samples["try"] != 0).any()
+    ordered = samples.sort_values(["call_id", "try"], kind="stable") if again else samples
+    last = ordered.drop_duplicates("call_id", keep="last")
+    calls = last["outcome"].value_counts()
     rows = tuple(_row(outcome, table, int(calls.get(outcome, 0))) for outcome in Outcome)
     return Ledger(
         rows=rows,
@@ -51,8 +53,9 @@ def _problems(samples: pd.DataFrame, calls: int, planned: int) -> list[str]:
     duplicates = int(samples.duplicated(["call_id", "try"]).sum())
     if duplicates:
         problems.append(f"rows that repeat another's (call_id, try): {duplicates:,}")
-    # Tries are numbered 0, 1, 2, … so without gaps their number is the last number plus one.
-    tries = samples.groupby("call_id", sort=False)["try"].agg(["nunique", "max", "min"])
+    # Tries are numbered 0, 1, 2, … so without gaps their number is the last number plus one. Most calls have the one.
+    more = samples["call_id"].isin(samples.loc[samples["try"] != 0, "call_id"].unique())
+    tries = samples[more].groupby("call_id", sort=False)["try"].agg(["nunique", "max", "min"])
     gaps = int(np.count_nonzero((tries["nunique"] != tries["max"] + 1) | (tries["min"] != 0)))
     if gaps:
         problems.append(f"calls with tries missing: {gaps:,}")

@@ -35,8 +35,9 @@ class Tries:
 
     @cached_property
     def ok(self) -> Mask:
-        """Which tries are ok."""
-        return self.ended_as(Outcome.OK)
+        """Which tries are ok, with the times of an answer; a record without them contradicts itself."""
+        timed = ~(np.isnan(self.column("sent_s")) | np.isnan(self.column("end_s")))
+        return self.ended_as(Outcome.OK) & timed
 
     @cached_property
     def unknown(self) -> Mask:

@@ -58,6 +58,12 @@ OUTCOMES: Final[dict[Outcome, str]] = {
 # Outcomes that say nothing about the gateway: how the try would have ended is not known.
 UNKNOWN: Final = (Outcome.CUT_OFF, Outcome.NEVER_SENT, Outcome.LOST)
 
+# The error code of a `never_sent` try whose worker had its pool full of calls that waited for the gateway.
+POOL_FULL: Final = "PoolFull"
+# Who the health readings of the run's own mock belong to, and how often any event loop is read.
+MOCK_WORKER: Final = "mock"
+TICK_S: Final = 0.010
+
 
 def _column(name: str, kind: pa.DataType, meaning: str, *, null: bool = True) -> pa.Field:
     return pa.field(name, kind, nullable=null, metadata={"meaning": meaning})
@@ -103,7 +109,7 @@ SAMPLE_SCHEMA: Final = pa.schema(
 
 HEALTH_SCHEMA: Final = pa.schema(
     [
-        _column("worker", _CATEGORY, "which worker, or `mock` for the run's own mock", null=False),
+        _column("worker", _CATEGORY, f"which worker, or `{MOCK_WORKER}` for the run's own mock", null=False),
         _column("from_s", pa.float64(), "what the row tells of begins here, where the row before ended", null=False),
         _column("at_s", pa.float64(), "and ends here", null=False),
         _column("cpu_s", pa.float64(), "CPU time of the process in between", null=False),

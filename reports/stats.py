@@ -17,7 +17,6 @@ from scipy.special import bdtr
 
 from reports.dependence import BLOCKS, Blocks, Dependence, dependence, per_block
 from reports.dependence import Floats as Floats
-from reports.values import Tail
 
 _TAIL: Final = 0.025
 _SAME: Final = 1e-9  # what the last binary digits of a share may be off
@@ -183,23 +182,3 @@ def binomial_ranks(n: int, p: float) -> tuple[int, int]:
 def interval_ranks(n: int, p: float) -> tuple[int, int] | None:
     """Ranks that enclose percentile p with 95 %, or None if n is too small to enclose it."""
     return None if n < least_samples(p) else binomial_ranks(n, p)
-
-
-_TAILS: Final = {"p99": 0.99, "p95": 0.95, "median": 0.5}
-
-
-def tail(values: Floats) -> Tail | None:
-    """Return p99 where n samples can tell it (from 368), else p95 (from 72), else the median; None of no samples.
-
-    `low` is the lower end of its 95 % interval, or below 6 samples, where none exists, the median itself. NaN
-    values are left out.
-    """
-    found = observe(values)
-    if not found.n:
-        return None
-    word = next((word for word, p in _TAILS.items() if found.n >= least_samples(p)), "median")
-    p = _TAILS[word]
-    value = float(found.time[rank(found.n, p) - 1])
-    ranks = interval_ranks(found.n, p)
-    low = value if ranks is None else float(found.time[ranks[0] - 1])
-    return Tail(percentile=word, n=found.n, value=value, low=low)

@@ -6,19 +6,21 @@ from reports import health, tables, validity
 from reports.curves import InFlight, curves
 from reports.frame import Run
 from reports.gate import Gate
-from reports.gates import judge_gates, judge_run
+from reports.gates import judge_gates
 from reports.ledger import balance
 from reports.measured import Measured
 from reports.metrics import METRICS
 from reports.values import SUMMARY_VERSION, Ledger, Result, Summary
+from reports.verdict import judge_run, offered_load
 
 
 def summarise(run: Run, gates: tuple[Gate, ...]) -> Summary:
     """Compute everything about a run, judged by `gates`."""
     measured = Measured.of(run)
     ledger = balance(run)
-    workers = health.workers(measured, run.health)
-    checks = validity.checks(measured, ledger, workers)
+    readings = health.readings(run.health)
+    checks = validity.checks(run, measured, ledger, readings, gates)
+    checks += (offered_load(run, measured, gates, checks),)
     valid = not any(check.result is Result.INVALID for check in checks)
     judged = judge_gates(measured, gates, valid=valid)
     flight = InFlight.of(run)
@@ -45,7 +47,7 @@ def summarise(run: Run, gates: tuple[Gate, ...]) -> Summary:
         connections=tables.connections(measured),
         in_flight_mean=flight.mean(*measured.window_s),
         in_flight_max=flight.highest(*measured.window_s),
-        health=workers,
+        health=health.table(readings, run.samples, measured.window_s[0]),
         residuals=tables.residuals(measured),
         slowest=tables.slowest(measured),
         incidents=run.manifest.incidents,

@@ -161,36 +161,36 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
 
 
-class Tail(msgspec.Struct, frozen=True, kw_only=True):
-    """The furthest percentile, p99, p95 or median, that n samples can tell, and the lower end of its interval."""
-
-    percentile: str
-    n: int
-    value: float
-    low: float
-
-
 class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """One generator process during the measure phase."""
+    """One generator process, or the run's own mock, from the begin of the measure phase to the run's end.
+
+    CPU and waiting for a core are percent of one core, `_5s` over the worst 5 s in a row; `stalled` is the percentage
+    of time spent in pauses of the event loop longer than a quarter of a second.
+    """
 
     worker: str
     rows: int
+    sent: int
     cpu_mean: float | None
     cpu_max: float | None
-    hot_s: float
+    cpu_5s: float | None
+    wait_5s: float | None
     lag_p99_ms: float | None
     lag_max_ms: float | None
-    sent: int
-    lag_tail_ms: Tail | None = None
+    stalled: float | None
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition a measurement must meet to be believed: PASS, INVALID, UNKNOWN or NOT_APPLICABLE."""
+    """One condition a measurement must meet to be believed: PASS, INVALID, UNKNOWN or NOT_APPLICABLE.
+
+    `vital`: while it is UNKNOWN, the run cannot pass.
+    """
 
     name: str
     result: Result
     said: str
     rule: str
+    vital: bool = False
 
 
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):

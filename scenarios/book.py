@@ -20,10 +20,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from reports.sample import Outcome
+from reports.sample import POOL_FULL, Outcome
 from scenarios.model.client import Ask, Client, Feedback, closed_user, one_call, script
 from scenarios.model.load import Closed
-from scenarios.record.notes import POOL_FULL, Begun, Note, PartEnd, begun, finished, unsent
+from scenarios.record.notes import Begun, Note, PartEnd, begun, finished, unsent
 from scenarios.record.plan import Plan, call_of, script_of, times_of, window_s
 from scenarios.wire.reader import Reading
 

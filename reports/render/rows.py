@@ -17,7 +17,7 @@ from reports.format import (
     percent,
 )
 from reports.render.text import MARKS
-from reports.values import Connections, Cut, Estimate, GroupRow, Result, Spread, Summary, Tail
+from reports.values import Connections, Cut, Estimate, GroupRow, Result, Spread, Summary
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,6 @@ def narrow(seen: Estimate) -> Cell:
 
 def _ms(value: float | None) -> Cell:
     return Cell("n/a" if value is None else duration(value))
-
-
-def _tail(seen: Tail | None) -> Cell:
-    return Cell("n/a") if seen is None else Cell(duration(seen.value), seen.percentile)
 
 
 def gates(summary: Summary) -> Table:
@@ -190,22 +186,25 @@ def errors(summary: Summary) -> Table:
 
 
 def health(summary: Summary) -> Table:
-    """Each worker's CPU and event-hub lag."""
+    """CPU, waiting for a core and event-loop lag of each worker and of the run's own mock."""
+
+    def share(value: float | None) -> Cell:
+        return Cell("n/a" if value is None else percent(value))
+
     rows = tuple(
         (
             Cell(row.worker),
             Cell(number(row.sent)),
             Cell(number(row.rows)),
-            Cell("n/a" if row.cpu_mean is None else percent(row.cpu_mean)),
-            Cell("n/a" if row.cpu_max is None else percent(row.cpu_max)),
-            Cell(f"{row.hot_s:.1f} s"),
-            _tail(row.lag_tail_ms),
+            *map(share, (row.cpu_mean, row.cpu_5s, row.wait_5s)),
+            _ms(row.lag_p99_ms),
             _ms(row.lag_max_ms),
+            share(row.stalled),
         )
         for row in summary.health
     )
-    heads = ("Worker", "Sent", "Readings", "CPU mean", "CPU max", "Above 90 %", "Hub lag", "Hub lag max")
-    return Table(heads, rows)
+    heads = ("Worker", "Sent", "Readings", "CPU mean", "CPU, worst 5 s", "Waiting for a core, worst 5 s")
+    return Table((*heads, "Lag p99", "Lag max", "Stalled"), rows)
 
 
 def slowest(summary: Summary) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from reports.format import estimate_text, interval_text, number
+from reports.format import estimate_text, interval_text, number, printable
 from reports.values import ErrorRow, Result, Summary, Verdict
 
 _KEY_METRICS: Final = (
@@ -50,10 +50,8 @@ def causes(summary: Summary) -> tuple[str, ...]:
 
 def _cause(row: ErrorRow) -> str:
     named = " ".join(str(part) for part in (row.outcome, row.status, row.error_code) if part is not None)
-    # A code comes from the gateway, and a terminal obeys control characters.
-    clean = "".join(letter if letter.isprintable() else "\ufffd" for letter in named)
     provoked = f", {number(row.expected)} of them provoked" if row.expected else ""
-    return f"{clean}: {number(row.count)}{provoked}"
+    return f"{named}: {number(row.count)}{provoked}"
 
 
 def render(summary: Summary, report: Path) -> str:
@@ -73,4 +71,5 @@ def render(summary: Summary, report: Path) -> str:
     kept = ", ".join(f"{row.outcome} {number(row.total)}" for row in ledger.rows if row.total)
     lines += [f"  {'ledger':<22} {number(ledger.total)} tries of {number(ledger.calls)} calls: {kept}", ""]
     lines.append(f"report: {report}")
-    return "\n".join(lines)
+    # Names come from the run and the gateway: none of them may end a line and write the next.
+    return "\n".join(printable(line.replace("\n", "\ufffd")) for line in lines)

@@ -17,13 +17,13 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reports.sample import HEALTH, HEALTH_SCHEMA, SAMPLE_SCHEMA, SAMPLES, Outcome, Phase
+from reports.sample import HEALTH, HEALTH_SCHEMA, MOCK_WORKER, SAMPLE_SCHEMA, SAMPLES, Outcome, Phase
 from scenarios.model.arrivals import Times
 from scenarios.model.client import Ask
 from scenarios.record.manifest import WorkerFate, write_manifest
 from scenarios.record.notes import Beat, Begun, PartEnd, Row, begun, unsent
 from scenarios.record.plan import Origin, Plan, begun_by_plan, load_origin, load_plan, script_of, times_of
-from scenarios.record.spool import MOCK, PARTS, mock_path, part_owner, part_path, read_notes
+from scenarios.record.spool import PARTS, mock_path, part_owner, part_path, read_notes
 
 ENDING: Final = "ending.json"
 _BATCH: Final = 50_000
@@ -237,7 +237,7 @@ def _health_batches(parts: Iterable[_Part], folder: Path, origin: Origin | None)
     for part in parts:
         yield _health_columns(f"w{part.worker}", part.beats)
     if origin is not None:
-        yield _health_columns(MOCK, _mock_beats(folder, origin))
+        yield _health_columns(MOCK_WORKER, _mock_beats(folder, origin))
 
 
 def _mock_beats(folder: Path, origin: Origin) -> list[Beat]:

@@ -11,9 +11,6 @@ from scenarios.model.client import Ask
 from scenarios.model.workload import Call, masked
 from scenarios.wire.reader import Reading
 
-# Why a call was never sent: the worker's pool was full of calls that waited for the gateway.
-POOL_FULL = "PoolFull"
-
 
 class Begun(msgspec.Struct, frozen=True, tag="begun", array_like=True):
     """A try that no plan knows of is about to be sent: a retry, or a call of a closed load or a script."""

@@ -7,9 +7,9 @@ import os
 import time
 from typing import Final
 
+from reports.sample import TICK_S
 from scenarios.record.notes import Beat
 
-TICK_S: Final = 0.010
 _BEAT_TICKS: Final = 25
 
 

@@ -14,11 +14,10 @@ from typing import Final
 
 import msgspec
 
+from reports.sample import MOCK_WORKER
 from scenarios.record.notes import Note
 
 PARTS: Final = ".parts"
-# What the run's own mock is called among the workers.
-MOCK: Final = "mock"
 # How a worker tells that its first answers were all 401; no signal and no error of Locust's has this number.
 WRONG_KEY_EXIT: Final = 21
 
@@ -36,7 +35,7 @@ def part_owner(path: Path) -> tuple[int, int]:
 
 def mock_path(folder: Path) -> Path:
     """The file of what the run's own mock told of its health; its moments are readings of CLOCK_MONOTONIC."""
-    return folder / f"{MOCK}.jsonl"
+    return folder / f"{MOCK_WORKER}.jsonl"
 
 
 def ready_path(folder: Path, worker: int) -> Path:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reports.sample import HEALTH, HEALTH_SCHEMA, MANIFEST, SAMPLE_SCHEMA, SAMPLES, SCHEMA_VERSION
+from reports import health, validity
+from reports.frame import Run
+from reports.ledger import balance
+from reports.manifest import Manifest
+from reports.measured import Measured
+from reports.sample import HEALTH, HEALTH_SCHEMA, MANIFEST, SAMPLE_SCHEMA, SAMPLES, SCHEMA_VERSION, TICK_S
+from reports.values import Check
+from reports.verdict import offered_load
 
 ROUTES = ("openai/gpt-4.1-mini", "anthropic/claude-haiku-4-5", "google/gemini-2.5-flash")
 
@@ -34,6 +42,10 @@ class RunBuilder:
             self.samples.loc[rows, name] = np.nan if missing else value
         return self
 
+    def later(self, rows: Any, seconds: Any, names: Sequence[str] = ("sent_s", "first_byte_s", "end_s")) -> RunBuilder:
+        """Move moments of rows."""
+        return self.set(rows, **{name: self.samples[name] + seconds for name in names})
+
     def fail(self, rows: Any, outcome: str, *, status: int | None = None, code: str | None = None) -> RunBuilder:
         """Make rows failures: nothing that only a good answer has remains."""
         self.set(rows, outcome=outcome, status=status, error_code=code)
@@ -50,21 +62,73 @@ class RunBuilder:
         self.manifest["gates"] = list(gates)
         return self
 
+    def ending(self, ended_s: float) -> RunBuilder:
+        """Let the run end at another moment, with health readings until then."""
+        self.manifest["ended_s"], self.health = ended_s, _health(ended_s)
+        return self
+
+    def beats(self, worker: str, **options: Any) -> RunBuilder:
+        """Replace one worker's health readings by those of `beats`."""
+        assert self.health is not None
+        others = self.health[self.health["worker"] != worker]
+        mine = beats(worker, self.manifest["ended_s"], **options)
+        self.health = pd.concat([others, mine], ignore_index=True)
+        return self
+
+    def tables(self) -> tuple[pa.Table, pa.Table | None]:
+        """Samples and health as the recorder would write them."""
+        samples = pa.Table.from_pandas(self.samples, preserve_index=False).select(SAMPLE_SCHEMA.names)
+        samples = samples.cast(SAMPLE_SCHEMA).replace_schema_metadata(SAMPLE_SCHEMA.metadata)
+        if self.health is None:
+            return samples, None
+        health = pa.Table.from_pandas(self.health, preserve_index=False).cast(HEALTH_SCHEMA)
+        return samples, health.replace_schema_metadata(HEALTH_SCHEMA.metadata)
+
+    def run(self) -> Run:
+        """The run as it would be read, without a file."""
+        samples, health = self.tables()
+        manifest = msgspec.convert(self.manifest, Manifest)
+        return Run(self.directory, manifest, samples.to_pandas(), None if health is None else health.to_pandas())
+
     def write(self) -> Path:
         """Write the run directory and return it."""
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / MANIFEST).write_text(json.dumps(self.manifest), encoding="utf-8")
-        table = pa.Table.from_pandas(self.samples, preserve_index=False)
-        pq.write_table(
-            table.select(SAMPLE_SCHEMA.names).cast(SAMPLE_SCHEMA).replace_schema_metadata(SAMPLE_SCHEMA.metadata),
-            self.directory / SAMPLES,
-        )
-        if self.health is not None:
-            rows = pa.Table.from_pandas(self.health, preserve_index=False)
-            pq.write_table(
-                rows.cast(HEALTH_SCHEMA).replace_schema_metadata(HEALTH_SCHEMA.metadata), self.directory / HEALTH
-            )
+        samples, health = self.tables()
+        pq.write_table(samples, self.directory / SAMPLES)
+        if health is not None:
+            pq.write_table(health, self.directory / HEALTH)
         return self.directory
+
+
+def beats(
+    worker: str,
+    ended_s: float,
+    *,
+    stops: Sequence[tuple[float, float]] = (),
+    lag_ms: Callable[[int], Any] = lambda n: np.full(n, 0.5),
+    cpu: float = 0.2,
+    wait: float = 0.01,
+) -> pd.DataFrame:
+    """Readings of a process that stood still at the given moments for so long, s, as it would have read them.
+
+    `lag_ms` gives how late each of n ticks was beside that; `cpu` and `wait` are shares of the time.
+    """
+    due = np.arange(1, int(ended_s / TICK_S)) * TICK_S
+    woken = due + np.asarray(lag_ms(len(due)), dtype=float) / 1e3
+    for begin, length in stops:
+        woken = np.where((due >= begin) & (due < begin + length), begin + length, woken)
+    woken = np.maximum.accumulate(woken)
+    # Ticks are taken in together where the loop wakes; a beat ends with the wake that fills it.
+    rows, first, from_s = [], 0, 0.0
+    for last in np.flatnonzero(np.append(woken[:-1] < due[1:], True)).tolist():
+        if last + 1 - first >= 25 or last == len(due) - 1:
+            lag = woken[first : last + 1] - due[first : last + 1]
+            rows.append({"worker": worker, "from_s": from_s, "at_s": woken[last], "lag_ms": lag * 1e3})
+            first, from_s = last + 1, woken[last]
+    found = pd.DataFrame(rows)
+    span = found["at_s"] - found["from_s"]
+    return found.assign(cpu_s=cpu * span, wait_s=wait * span, in_flight=8)
 
 
 def _samples(n: int, rate: float, warmup_s: float) -> pd.DataFrame:
@@ -127,7 +191,7 @@ def _health(ended_s: float) -> pd.DataFrame:
         "lag_ms": list(dice.uniform(0, 4, (len(at), 25))),
         "in_flight": 8,
     }
-    return pd.concat([pd.DataFrame({"worker": name, **rows}) for name in ("w0", "w1")], ignore_index=True)
+    return pd.concat([pd.DataFrame({"worker": name, **rows}) for name in ("mock", "w0", "w1")], ignore_index=True)
 
 
 def _manifest(n: int, rate: float, warmup_s: float) -> dict[str, Any]:
@@ -164,6 +228,13 @@ def _manifest(n: int, rate: float, warmup_s: float) -> dict[str, Any]:
         "incidents": [{"kind": "brownout", "what": "openai", "start_s": 20.0, "end_s": 25.0}],
         "timeout_s": 120.0,
     }
+
+
+def checks_of(run: Run) -> dict[str, Check]:
+    """Every validity check of a run by its name, judged by the run's own gates."""
+    measured, gates = Measured.of(run), run.manifest.gates
+    found = validity.checks(run, measured, balance(run), health.readings(run.health), gates)
+    return {check.name: check for check in (*found, offered_load(run, measured, gates, found))}
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 
 from reports.build import judged
 from reports.gate import Gate
-from reports.gates import judge_run, side
+from reports.gates import side
 from reports.values import Estimate, Result, Verdict
+from reports.verdict import judge_run
 
 Make = Callable[..., Any]
 
@@ -30,23 +31,30 @@ def test_a_gate_is_decided_by_the_whole_interval(low: float | None, high: float 
     assert side(seen, Gate("", max=2.0)) is kept
 
 
-# Outcomes that say nothing of the gateway, a limit, and what a gate on errors says.
+# Outcomes that say nothing of the gateway, of one call in how many, a limit, and what a gate on errors says.
 UNKNOWN = {
-    "kept whatever they were": ("cut_off", 0.10, Result.PASS, "kept"),
-    "a longer drain": ("cut_off", 0.02, Result.INCONCLUSIVE, "it hangs on 18 cut off: a longer drain would tell; kept"),
-    "more workers": (
-        "never_sent",
+    "kept whatever they were": ("cut_off", 50, 0.10, Result.PASS, "kept"),
+    "a longer drain": (
+        "cut_off",
+        50,
         0.02,
         Result.INCONCLUSIVE,
-        "it hangs on 18 never sent: more workers would tell; kept",
+        "it hangs on 18 cut off: a longer drain would tell; kept",
+    ),
+    "more workers": (
+        "never_sent",
+        100,
+        0.01,
+        Result.INCONCLUSIVE,
+        "it hangs on 9 never sent: more workers would tell; kept",
     ),
 }
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_what_is_not_known_decides_nothing_and_the_gate_says_what_would(make_run: Make, name: str) -> None:
-    outcome, limit, result, said = UNKNOWN[name]
-    builder = make_run().gates({"metric": "error_rate", "max": limit}).fail(slice(104, 1000, 50), outcome)
+    outcome, step, limit, result, said = UNKNOWN[name]
+    builder = make_run().gates({"metric": "error_rate", "max": limit}).fail(slice(104, 1000, step), outcome)
     found = judged(builder.write()).gates[0]
     assert (found.result, found.enough) == (result, None)
     assert said in found.said

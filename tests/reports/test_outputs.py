@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
 from reports.__main__ import main
-from reports.build import write
+from reports.output import write_together
 from reports.problem import Unusable
 from reports.sample import JUNIT_XML, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD, Outcome
 
@@ -28,6 +29,9 @@ def evil_run(make_run: Make) -> Path:
     builder.manifest["incidents"] = [{"kind": EVIL, "what": EVIL, "start_s": 10, "end_s": 12}]
     builder.fail(300, "refused", status=502, code=EVIL)
     builder.set(slice(400, 600), provider=EVIL, model=EVIL, kind=EVIL, worker=EVIL, request_id=EVIL)
+    builder.manifest["workers"].append({"worker": EVIL, "pid": 13})
+    more = builder.health[builder.health["worker"] == "w0"].assign(worker=EVIL)
+    builder.health = pd.concat([builder.health, more], ignore_index=True)
     run: Path = builder.write()
     return run
 
@@ -45,7 +49,8 @@ def test_nothing_from_a_run_becomes_markup(make_run: Make) -> None:
     assert "<script" not in (run / SUMMARY_MD).read_text()
     suite = junit(run)
     said = {p.get("name"): p.get("value") for p in suite.iter("property")}
-    assert said[EVIL.replace("\x07", "\ufffd")] == EVIL.replace("\x07", "\ufffd")
+    shown = EVIL.replace("\x07", "\ufffd")
+    assert said[f"label.{shown}"] == shown
     assert json.loads((run / SUMMARY_JSON).read_text())["manifest"]["scenario"] == EVIL
 
 
@@ -89,8 +94,8 @@ def test_junit_has_a_case_per_check_and_gate(make_run: Make) -> None:
     assert main(["build", str(run)]) == 1
     suite = junit(run)
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors"), suite.get("skipped")) == (
-        "13",
-        "1",
+        "20",
+        "2",
         "0",
         "1",
     )
@@ -98,11 +103,40 @@ def test_junit_has_a_case_per_check_and_gate(make_run: Make) -> None:
     assert [case[0].tag for case in gates] == ["failure", "skipped", "system-out"]
 
 
+POSING = {
+    "verdict": "PASS",
+    "why": "all is well",
+    "run": "another",
+    "label.verdict": "PASS",
+    'x"/><property name="verdict" value="PASS': "PASS",
+    "</properties><testcase classname='perf-report' name='verdict'/>": "PASS",
+    "\u202everdict\r\n\x00\ufffe": "\u2066PASS",
+}
+
+
+def test_no_label_passes_for_the_verdict(make_run: Make) -> None:
+    builder = make_run().gates({"metric": "error_rate", "max": 0.1, "why": "</failure>"}).fail(700, "lost")
+    builder.manifest["labels"] = POSING
+    builder.manifest["scenario"] = "a' name='perf-report"
+    run = builder.write()
+    assert main(["build", str(run)]) == 3
+    suite = junit(run)
+    names = [case.get("name") for case in suite.iter("property")]
+    assert [names.count(name) for name in ("verdict", "why", "run")] == [1, 1, 1]
+    assert len(names) == 3 + len(POSING)
+    assert {p.get("name"): p.get("value") for p in suite.iter("property")}["verdict"] == "INVALID"
+    verdicts = [case for case in suite.iter("testcase") if case.get("name") == "verdict"]
+    assert [(case.get("classname"), case[0].tag) for case in verdicts] == [("perf-report", "error")]
+
+
 def test_an_invalid_run_is_an_error_in_junit(make_run: Make) -> None:
     run = make_run().fail(700, "lost").write()
     assert main(["build", str(run)]) == 3
     suite = junit(run)
-    assert [case.get("name") for case in suite.iter("testcase") if case.find("error") is not None] == ["lost requests"]
+    assert [case.get("name") for case in suite.iter("testcase") if case.find("error") is not None] == [
+        "verdict",
+        "lost requests",
+    ]
     assert suite.get("skipped") == "3"
 
 
@@ -141,15 +175,47 @@ def test_markdown_tables_have_as_many_cells_in_every_row(make_run: Make) -> None
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "summary.md"
-    path.write_text("before")
-    with pytest.raises(UnicodeEncodeError):
-        write(path, "half \ud800")
-    assert path.read_text() == "before"
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("before", [{}, {"a": b"was", "c": b"was too"}, {"a": b"", "b": b"", "c": b""}])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), MemoryError()])
+@pytest.mark.parametrize("step", ["write_text", "chmod", "replace"])
+@pytest.mark.parametrize("at", [1, 3])
+def test_files_are_written_together_or_not_at_all(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    at: int,
+    error: BaseException,
+    before: dict[str, bytes],
+) -> None:
+    for name, content in before.items():
+        (tmp_path / name).write_bytes(content)
+    real, calls = getattr(Path, step), []
+
+    def failing(path: Path, *args: Any, **options: Any) -> Any:
+        calls.append(path)
+        if len(calls) == at:
+            raise error
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(Path, step, failing)
+    with pytest.raises(Unusable if isinstance(error, OSError) else type(error)):
+        write_together(tmp_path, {"a": "one", "b": "two", "c": "three"})
+    monkeypatch.undo()
+    assert contents(tmp_path) == before
+    assert {path.name for path in tmp_path.iterdir()} == set(before)
+
+
+def test_files_in_place_are_replaced_and_nothing_is_left_beside(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("before")
+    write_together(tmp_path, {"a": "one", "b": "two"})
+    assert contents(tmp_path) == {"a": b"one", "b": b"two"}
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
     with pytest.raises(Unusable, match="cannot be written"):
-        write(tmp_path / "none" / "summary.md", "text")
-    assert [found.name for found in tmp_path.iterdir()] == ["summary.md"]
+        write_together(tmp_path / "none", {"a": "text"})
 
 
 SPARSE: dict[str, Callable[[Any], object]] = {
@@ -208,7 +274,7 @@ def test_a_failed_run_names_its_three_most_frequent_errors(make_run: Make, capsy
 
 def test_a_provoked_error_is_said_to_be_one(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
     builder = failing(make_run).gates({"metric": "error_rate", "max": 0.01})
-    builder.set(builder.samples["expected"].isna(), outcome="ok")
+    builder.set(builder.samples["expected"].isna(), outcome="ok", status=200)
     assert main(["build", str(builder.write())]) == 1
     assert "  error      refused 401 INVALID_API_KEY: 70, 70 of them provoked\n" in capsys.readouterr().out
 
@@ -239,7 +305,7 @@ def test_only_what_is_fine_is_folded_away(make_run: Make) -> None:
     page = (run / REPORT_HTML).read_text()
     folded = re.findall(r"<details>.*?</details>", page, flags=re.DOTALL)
     assert [re.findall("<summary>(.*?)</summary>", part)[0] for part in folded] == [
-        "9 of 10 checks are in order",
+        "15 of 16 checks are in order",
         "7 of 9 outcomes did not occur",
     ]
     assert "lost requests" not in folded[0]

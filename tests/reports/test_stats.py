@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from reports import stats
-from reports.values import Tail
 
 times = st.lists(st.floats(0.125, 1e5, width=32), min_size=1, max_size=200)
 shares = st.sampled_from([0.5, 0.95, 0.99, 0.999])
@@ -85,18 +84,3 @@ def test_the_curve_first_reaches_a_share_where_a_search_from_the_left_finds_it(
 
 def test_unknown_times_are_left_out() -> None:
     assert stats.observe(np.array([3.0, np.nan, 1.0])).time.tolist() == [1.0, 3.0]
-
-
-@pytest.mark.parametrize(
-    ("n", "percentile", "value", "low"),
-    [(368, "p99", 365, 360), (367, "p95", 349, 340), (72, "p95", 69, 64), (71, "median", 36, 27), (5, "median", 3, 3)],
-)
-def test_a_tail_is_the_furthest_percentile_that_has_an_interval(
-    n: int, percentile: str, value: float, low: float
-) -> None:
-    values = np.append(np.arange(n, 0, -1, dtype=float), np.nan)
-    assert stats.tail(values) == Tail(percentile=percentile, n=n, value=value, low=low)
-
-
-def test_nothing_has_no_tail() -> None:
-    assert stats.tail(np.array([np.nan])) is None

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from reports.curves import InFlight
 from reports.frame import load_run
 from reports.gate import METRIC_NAMES, SHARES, Gate
-from reports.health import longest_hot
 from reports.metrics import METRICS
 from reports.stats import rank
 from reports.summary import summarise
@@ -158,13 +157,6 @@ def test_in_flight_is_weighted_by_time(found: list[tuple[float, float]]) -> None
     moments = [at for at, _ in found]
     brute = max(sum(at <= moment < at + span for at, span in found) for moment in moments)
     assert flight.highest(0, 100) == brute
-
-
-@pytest.mark.parametrize(
-    ("cpu", "longest"), [([95, 95, 10, 95], 2.0), ([90, 90, 90, 90], 0.0), ([91, 91, 91, 91], 4.0), ([], 0.0)]
-)
-def test_hot_time_counts_what_is_above_90_percent_in_a_row(cpu: list[float], longest: float) -> None:
-    assert longest_hot(np.array(cpu, dtype=float), np.ones(len(cpu))) == longest
 
 
 def test_every_metric_has_a_value_or_says_why_not(make_run: Make) -> None:

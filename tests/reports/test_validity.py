@@ -1,0 +1,205 @@
+"""Each check beside the cheapest record that would fool a lesser one, and no alarm about a healthy run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reports.build import judged
+from reports.rules import RULES
+from reports.values import Result, Verdict
+from tests.reports.conftest import checks_of
+
+Make = Callable[..., Any]
+Spoil = Callable[[Any], object]
+MOMENTS = ("sent_s", "first_byte_s", "end_s")
+
+
+def beat(builder: Any, worker: str, **cells: Any) -> None:
+    """Overwrite cells of a worker's health readings of the measure phase."""
+    rows = (builder.health["worker"] == worker) & (builder.health["from_s"] >= 5)
+    for name, value in cells.items():
+        builder.health.loc[rows, name] = value
+
+
+def busy_but_for_every_nineteenth(builder: Any) -> None:
+    rows = builder.health.index[builder.health["worker"] == "w1"]
+    builder.health.loc[rows, "cpu_s"] = np.where(np.arange(len(rows)) % 19 == 18, 0.02, 0.25)
+
+
+def closed(builder: Any, wait_s: float) -> Any:
+    builder.manifest["load"] = {"kind": "closed", "users": 20}
+    return builder.set(slice(None), planned_s=builder.samples["sent_s"], ready_s=builder.samples["sent_s"] - wait_s)
+
+
+SPOILT: dict[str, tuple[Spoil, str, str]] = {
+    "sent late": (lambda b: b.later(slice(200, 249), 0.06), "dispatch delay", "50 of 900 (5.56 %) above it"),
+    "a closed load sent late": (lambda b: closed(b, 0.06), "dispatch delay", "60.0 ms, limit 50.0 ms"),
+    "stopped five times": (
+        lambda b: b.beats("w0", stops=[(8.0 * n, 1.5) for n in range(1, 6)]),
+        "generator stalls",
+        "w0: p99 of the lag 1,",
+    ),
+    "stopped twice, under loose gates": (
+        lambda b: b.gates({"metric": "scheduled_p95_ms", "max": 120_000}).beats("w0", stops=[(20, 0.3), (40, 0.3)]),
+        "generator stalls",
+        "1.32 % of the time in stalls longer than 250 ms, limit 1 %; longest 300 ms",
+    ),
+    "stopped in its drain": (
+        lambda b: (b.manifest.update(ended_s=90.0), b.beats("w0", stops=[(60, 1.5), (70, 1.5)]), b.beats("w1")),
+        "generator stalls",
+        "w0: ",
+    ),
+    "busy but for every 19th reading": (busy_but_for_every_nineteenth, "generator CPU", "w1: at most 95"),
+    "waiting for a core": (lambda b: b.beats("w0", wait=0.11), "generator waiting", "w0: at most 11 % of 5 s"),
+    "a late mock": (
+        lambda b: b.set(slice(200, 249), overhead_ms=60.0),
+        "mock lateness",
+        "p99 of its overhead is 60.0 ms, limit 50.0 ms; 50 of 900 (5.56 %)",
+    ),
+    "a mock that stood still": (
+        lambda b: b.beats("mock", stops=[(20, 0.3), (40, 0.3)]),
+        "mock stalls",
+        "mock: p99 of the lag 80.0 ms, limit 50.0 ms",
+    ),
+    "slower than the mock's plan": (
+        lambda b: b.set(slice(None), planned_ms=b.samples["planned_ms"] - 55),
+        "mock plan",
+        "median of service latency - plan 5",
+    ),
+    "faster than the mock's plan": (
+        lambda b: b.set(slice(None), planned_ms=b.samples["planned_ms"] + 80),
+        "mock plan",
+        "median of service latency - plan -7",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_what_cannot_be_believed_is_invalid_and_says_why(make_run: Make, name: str) -> None:
+    spoil, broken, said = SPOILT[name]
+    builder = make_run()
+    spoil(builder)
+    found = checks_of(builder.run())[broken]
+    assert found.result is Result.INVALID
+    assert said in found.said
+
+
+def test_every_rule_has_its_check_in_order_where_a_run_is_healthy(make_run: Make) -> None:
+    found = judged(make_run().write())
+    assert [seen.name for seen in found.checks] == list(RULES)
+    assert {seen.result for seen in found.checks} == {Result.PASS}
+
+
+def test_one_pause_of_a_short_run_decides_only_if_it_is_a_stall(make_run: Make) -> None:
+    for stop, result in ((0.2, Result.PASS), (0.27, Result.INVALID)):
+        builder = make_run(8, warmup_s=0.0, name=f"{stop}").gates()
+        builder.manifest["ended_s"] = 1.5
+        builder.beats("w0", stops=[(0.5, stop)])
+        assert checks_of(builder.run())["generator stalls"].result is result
+
+
+# --- what is not known -------------------------------------------------------------------------------------
+
+
+def unread(builder: Any) -> Any:
+    builder.health = None
+    return builder
+
+
+UNKNOWN: dict[str, tuple[Spoil, str, Verdict]] = {
+    "health deleted": (unread, "generator CPU", Verdict.INCONCLUSIVE),
+    "waiting told for a part": (lambda b: beat(b, "w1", wait_s=np.nan), "generator waiting", Verdict.INCONCLUSIVE),
+    "waiting not told by the system": (
+        lambda b: setattr(b, "health", b.health.assign(wait_s=np.nan)),
+        "generator waiting",
+        Verdict.PASS,
+    ),
+    "readiness not told": (
+        lambda b: closed(b, 0.0).set(slice(100, 200), ready_s=None),
+        "dispatch delay",
+        Verdict.INCONCLUSIVE,
+    ),
+    "lateness told for one answer": (
+        lambda b: b.set(slice(101, None), overhead_ms=np.nan).set(100, overhead_ms=80.0),
+        "mock lateness",
+        Verdict.PASS,
+    ),
+    "plans told for nine in ten": (lambda b: b.set(slice(910, None), planned_ms=np.nan), "mock plan", Verdict.PASS),
+    "the mock not read": (
+        lambda b: setattr(b, "health", b.health[b.health["worker"] != "mock"]),
+        "mock stalls",
+        Verdict.PASS,
+    ),
+    "the mock read for a part": (
+        lambda b: setattr(b, "health", b.health[(b.health["worker"] != "mock") | (b.health["at_s"] > 20)]),
+        "mock stalls",
+        Verdict.PASS,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_was_not_recorded_is_unknown_and_what_the_generator_owes_keeps_a_run_from_passing(
+    make_run: Make, name: str
+) -> None:
+    spoil, unknown, verdict = UNKNOWN[name]
+    builder = make_run()
+    spoil(builder)
+    assert checks_of(builder.run())[unknown].result is Result.UNKNOWN
+    found = judged(builder.write())
+    assert found.verdict.verdict is verdict
+    assert unknown in found.verdict.why or any(unknown in reason for reason in found.verdict.reasons)
+
+
+def test_a_failed_gate_fails_without_health_readings_and_says_so(make_run: Make) -> None:
+    builder = make_run().gates({"metric": "scheduled_p95_ms", "max": 1})
+    builder.health = None
+    found = judged(builder.write()).verdict
+    assert found.verdict is Verdict.FAIL
+    assert found.why.endswith("; whether the generator was healthy is unknown.")
+    assert any("health.parquet is missing" in reason for reason in found.reasons)
+
+
+# --- no false alarms ---------------------------------------------------------------------------------------
+
+
+def healthy(make_run: Make, seed: int) -> Any:
+    """A run as a good machine records it: hiccups of tens of milliseconds, one pause of 0.1 s, uneven load."""
+    dice = np.random.default_rng(seed)
+    rate, length, warmup_s = float(dice.choice([1, 7, 20, 50])), int(dice.integers(8, 40)), float(dice.choice([0, 2.5]))
+    n = round(rate * warmup_s) + round(rate * length)
+    builder = make_run(n, name=f"{seed}", rate=rate, warmup_s=warmup_s)
+    builder.manifest["duration_s"] = float(length)
+    builder.manifest["load"]["arrivals"] = arrivals = str(dice.choice(["poisson", "constant"]))
+    parts = []
+    for begin, span in ((0.0, warmup_s), (warmup_s, float(length))):
+        count = round(rate * span)
+        even = np.arange(count) * span / max(count, 1)
+        parts.append(begin + (np.sort(dice.uniform(0, span, count)) if arrivals == "poisson" else even))
+    planned = np.concatenate(parts)
+    builder.later(slice(None), planned - builder.samples["planned_s"], ("planned_s", *MOMENTS))
+    builder.set(slice(None), phase=np.where(planned < warmup_s, "warmup", "measure"))
+    delay = np.where(dice.random(n) < 0.004, dice.uniform(0.02, 0.08, n), dice.exponential(0.0008, n))
+    builder.later(slice(None), delay)
+    builder.set(slice(None), overhead_ms=dice.exponential(0.5, n))
+    builder.manifest["ended_s"] = float(np.nanmax(builder.samples["end_s"])) + 0.05
+    for worker in ("w0", "w1", "mock"):
+        pause = (float(dice.uniform(0, length)), 0.1)
+
+        def lag_ms(ticks: int) -> Any:
+            return np.where(dice.random(ticks) < 0.002, dice.uniform(5, 40, ticks), dice.exponential(0.6, ticks))
+
+        builder.beats(worker, stops=[pause], lag_ms=lag_ms, cpu=dice.uniform(0.05, 0.8), wait=dice.uniform(0, 0.05))
+    return builder
+
+
+def test_healthy_runs_stay_valid(make_run: Make) -> None:
+    alarms: dict[tuple[int, str], str] = {}
+    for seed in range(200):
+        found = checks_of(healthy(make_run, seed).run())
+        alarms |= {(seed, seen.name): seen.said for seen in found.values() if seen.result is not Result.PASS}
+    assert alarms == {}
