@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks import busy_machine
 from benchmarks.cases import CASES, NUMBER, Case
 from benchmarks.client import percentile
 from benchmarks.harness import BenchmarkError, mock_command, running
 from mock_server.contract.messages import ChatRequest, text_of
 from mock_server.contract.reading import read_request
+from tests.reports.conftest import RunBuilder
 
 ROOT = Path(__file__).parent.parent
 
@@ -116,3 +118,16 @@ def test_a_limit_of_no_case_is_a_usage_error() -> None:
 @pytest.mark.parametrize(("share", "wanted"), [(0.5, 50), (0.99, 99), (0.999, 100), (0.0, 1), (1.0, 100)])
 def test_percentiles_are_order_statistics(share: float, wanted: int) -> None:
     assert percentile([float(value) for value in range(100, 0, -1)], share) == wanted
+
+
+def test_a_record_is_judged_as_every_demo_that_it_holds(tmp_path: Path) -> None:
+    calm = busy_machine.judge(RunBuilder(tmp_path / "calm", 1000).run(), 30)
+    assert (calm.demos, calm.good) == (16, 1.0)
+    stopped = RunBuilder(tmp_path / "stopped", 1000).beats("w0", stops=[(7.2, 0.3), (7.6, 0.3), (8.1, 0.3)]).run()
+    found = busy_machine.judge(stopped, 30)
+    assert (found.demos, found.spoilt, found.by) == (16, 3, {"generator stalls": 3})
+
+
+def test_the_demo_is_the_makefiles() -> None:
+    assert busy_machine.demo_options()[0] == "steady"
+    assert busy_machine.demo_s() == 30
