@@ -33,11 +33,12 @@ docs: ## make the parts of the documentation anew that derive from the code
 	$(PY) docs/generate.py
 	$(PY) -m mock_server.page > docs/api.html
 
-bench: ## measure the mock's throughput, latency accuracy, start-up and memory (minutes; wants a quiet machine)
+bench: ## measure mock and load generator: throughput, accuracy, start-up, memory (minutes; wants a quiet machine)
 	@.ci/setup all
 	$(PY) -m benchmarks.throughput
 	$(PY) -m benchmarks.latency
 	$(PY) -m benchmarks.startup_memory
+	$(PY) -m benchmarks.generator
 
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' $(FLAGS)

@@ -52,6 +52,16 @@ def test_memory_is_looked_at_twice_after_equal_loads() -> None:
     assert found["growth_mb"] == found["resident_after_twice_mb"] - found["resident_after_mb"]
 
 
+def test_the_generator_is_measured_beside_plain_locust_and_a_raw_socket() -> None:
+    found = measured("generator", "--rounds", "1", "--seconds", "1", "--users", "4", "--requests", "200")
+    assert sum(part["not_ok"] for part in found.values() if isinstance(part, dict) and "not_ok" in part) == 0
+    assert 0 < found["closed"]["ratio_min"] == found["closed"]["ratio"]
+    assert found["closed"]["cpu_ratio"] > 0
+    assert 0 <= found["open"]["dispatch_p50_ms"] <= found["open"]["dispatch_p99_ms"]
+    assert found["bias"]["bias_ms"] == found["bias"]["generator_ms"] - found["bias"]["socket_ms"]
+    assert found["memory"]["growth_mb"] == found["memory"]["late_mb"] - found["memory"]["early_mb"]
+
+
 def test_a_missed_limit_is_exit_code_1() -> None:
     assert run("startup_memory", "--starts", "1", "--requests", "1", "--memory-at-most", "1").returncode == 1
 
