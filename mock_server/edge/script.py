@@ -159,6 +159,8 @@ class Script:
     def _passes(self, stage: Stage) -> Moves:
         """Strike if the fault is about this stage; False when that was the end of the answer."""
         fault, kind = self._fault, self._fault.kind
+        # What strikes before anything was sent is planned from the arrival on, and no lateness adds to it.
+        since = self._exchange.arrived if stage == "before_headers" else self._now
         match kind:
             case _ if kind is None or fault.stage != stage:
                 return True
@@ -168,14 +170,14 @@ class Script:
                 assert fault.for_s is not None
                 self._exchange.struck = True
                 self._put_off = fault.for_s
-                return (yield from self._do(Until(self._now + fault.for_s)))
+                return (yield from self._do(Until(since + fault.for_s)))
             case _:
                 self._exchange.struck, self._exchange.ending = True, "fault"
-                for move in self._break(kind, fault.for_s):
+                for move in self._break(kind, inf if fault.for_s is None else since + fault.for_s):
                     yield from self._do(move)
                 return False
 
-    def _break(self, kind: Breaking, for_s: float | None) -> Iterator[Move]:
+    def _break(self, kind: Breaking, until: float) -> Iterator[Move]:
         """End the answer in the fault's way. The call keeps its place and its reservation until that is over."""
         match kind:
             case "reset":
@@ -183,7 +185,6 @@ class Script:
             case "fin":
                 yield Fin()
             case "stall":
-                until = inf if for_s is None else self._now + for_s
                 if self._exchange.session is not None:
                     self._exchange.session.held_until = until
                 yield Until(until)

@@ -36,7 +36,7 @@ ENGINE = Engine(build_world(WORLD, "script.toml"), 0, 0.0)
 
 
 def played(
-    fault: str, now: float, *, stream: bool = True, leaves_after: int = 10_000
+    fault: str, now: float, *, stream: bool = True, leaves_after: int = 10_000, late_s: float = 0.0
 ) -> tuple[Exchange, list[tuple[float, Move]]]:
     """A call that arrives at ``now``, and all moves of its script with the moments at which they are made."""
     head = Head(
@@ -49,7 +49,7 @@ def played(
     exchange = Exchanges(ENGINE, 1.0, lambda: 0.0).open(now, f"test-{next(NUMBERS)}")
     body = chat(strategy={"models": ["slow/steady"]}, max_tokens=20, stream=stream)
     decision = decide(exchange, head, b"", json.dumps(body).encode())
-    made = list(islice(made_moves(exchange, decision, now, leaves_after), 2_000))
+    made = list(islice(made_moves(exchange, decision, now + late_s, leaves_after), 2_000))
     assert len(made) < 2_000, "it does not come to an end"
     return exchange, made
 
@@ -78,6 +78,14 @@ def test_a_delay_never_keeps_a_script_from_its_end(now: float, for_s: float, sta
     found, _ = events(body)
     assert len(text_of(found)) > 0
     assert made[-1][0] >= now + for_s
+
+
+@pytest.mark.parametrize("kind", ["delay", "stall"])
+def test_a_fault_before_the_headers_counts_from_the_arrival_however_late_the_call_is_played(kind: str) -> None:
+    _, made = played(f"{kind};for=10;stage=before_headers", 0.0, late_s=9.0)
+    first = made[0][1]
+    assert isinstance(first, Until)
+    assert first.at == 10.0
 
 
 def test_a_whole_answer_is_one_move_at_its_planned_moment() -> None:
