@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
 from hmac import compare_digest
+from ipaddress import ip_address
 from typing import Final
 
 import msgspec
@@ -13,7 +15,7 @@ from starlette.routing import Route
 
 from mock_server.contract.errors import INVALID_API_KEY, Refusal
 from mock_server.edge.answers import FORGOTTEN, JSON_TYPE, NO_TIMING, error_body, error_headers
-from mock_server.edge.request import WRONG_TYPE, Head
+from mock_server.edge.request import WRONG_TYPE, Head, bad_directive
 from mock_server.http.body import read_body
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, MistakeError, Nothing, mistake, read_json, read_query
@@ -21,6 +23,7 @@ from mock_server.http.control.document import control_openapi
 from mock_server.http.control.table import OPERATIONS, PREFIX, Operation, Said
 
 TOKEN_HEADER: Final = "x-mock-admin-token"  # noqa: S105 - the name of a header
+_PORT: Final = re.compile(r":[0-9]*$")
 _UNTRUSTED: Final = Refusal(
     INVALID_API_KEY, f"{INVALID_API_KEY.message}: the control plane wants the admin token in X-Mock-Admin-Token"
 )
@@ -52,14 +55,14 @@ class Control:
         return Route(path, answer, methods=list(methods))
 
     async def _openapi(self, request: Request) -> Response:
-        if not self._trusts(request):
-            return refused(self._context, _UNTRUSTED)
+        if (untrusted := self._distrust(request)) is not None:
+            return refused(self._context, untrusted)
         return Response(self._document, media_type="application/json")
 
     async def _answer(self, endpoint: Operation, request: Request) -> Response:
         context = self._context
-        if not self._trusts(request):
-            return refused(context, _UNTRUSTED)
+        if (untrusted := self._distrust(request)) is not None:
+            return refused(context, untrusted)
         try:
             asked = await _read(endpoint, request)
             said = endpoint.handler(context, asked)
@@ -72,11 +75,30 @@ class Control:
             response.raw_headers.append(FORGOTTEN)
         return response
 
-    def _trusts(self, request: Request) -> bool:
-        if self._token is None:
-            return True
-        shown = request.headers.get(TOKEN_HEADER, "")
-        return compare_digest(shown.encode("latin-1"), self._token.encode())
+    def _distrust(self, request: Request) -> Refusal | None:
+        """Why the request is not to be answered: without the token, or for another host where there is none."""
+        if self._token is not None:
+            shown = request.headers.get(TOKEN_HEADER, "")
+            return None if compare_digest(shown.encode("latin-1"), self._token.encode()) else _UNTRUSTED
+        # A web page can point a name of its own at this address, and then speaks to the mock as to its own server.
+        foreign = next((host for host in request.headers.getlist("host") if not _is_loopback(host)), None)
+        if foreign is None:
+            return None
+        return bad_directive(
+            f"Host must be a loopback name or address, not {foreign[:60]!r}; the control plane is for no other"
+            " unless the server has an --admin-token"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a Host header names this machine to itself; the port aside."""
+    name = _PORT.sub("", host).strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761: no resolver may send these elsewhere
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 async def _read(endpoint: Operation, request: Request) -> Asked:

@@ -63,7 +63,7 @@ def test_with_a_token_every_endpoint_wants_it(
             headers += [] if shown is None else [(b"x-mock-admin-token", shown)]
             answer = mock.http.request(method, path, headers=headers)
             assert TOKEN not in assert_refused(answer, 401, "INVALID_API_KEY", says="X-Mock-Admin-Token")
-    right = mock.http.get(f"{PREFIX}/health", headers={"X-Mock-Admin-Token": TOKEN})
+    right = mock.http.get(f"{PREFIX}/health", headers={"X-Mock-Admin-Token": TOKEN, "Host": "any.example"})
     assert right.json()["status"] == "ok"
     assert mock.call().status_code == 200  # the API itself does not want it
 
@@ -71,6 +71,24 @@ def test_with_a_token_every_endpoint_wants_it(
 def test_with_a_token_it_listens_on_any_host() -> None:
     with launch("--world", "instant", "--host", "0.0.0.0", "--admin-token", TOKEN) as mock:
         assert mock.url.startswith("http://0.0.0.0:")
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:80", "mock.localhost:8080", "127.0.0.1", "127.9.9.9:1", "[::1]:8080"]
+)
+def test_without_a_token_the_control_plane_answers_to_loopback_names(mock: Mock, host: str) -> None:
+    assert mock.http.get(f"{PREFIX}/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["pages.example", "pages.example:8080", "localhost.pages.example", "10.0.0.1", "0.0.0.0", ""]
+)
+def test_a_name_that_a_web_page_points_at_the_mock_does_not_steer_it(mock: Mock, host: str) -> None:
+    headers = {"Host": host, "Content-Type": "application/json"}
+    for method, path in (("POST", "/reset"), ("GET", "/requests"), ("GET", "/openapi.json")):
+        answer = mock.http.request(method, PREFIX + path, headers=headers, content=b"{}" if method == "POST" else b"")
+        assert_refused(answer, 400, "INVALID_MOCK_DIRECTIVE", says="Host must be a loopback name or address")
+    assert mock.call(headers={"Host": host}).status_code == 200  # the API itself answers to any name
 
 
 @pytest.fixture

@@ -116,3 +116,29 @@ def test_a_correct_reader_on_nodes_fetch_survives_any_framing(
     run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     assert json.loads(run.stdout) == {"text": expected.text, "done": True}
+
+
+BROKEN = """
+const [url, body, headers] = process.argv.slice(1);
+const answer = await fetch(url, {method: "POST", headers: JSON.parse(headers), body});
+let text = "", end = "";
+try {
+  for await (const piece of answer.body) text += new TextDecoder().decode(piece);
+} catch (error) { end = error.cause.code; }
+console.log(JSON.stringify({pieces: text.split('"response":').length - 2, end}));
+"""
+
+
+@pytest.mark.parametrize(("kind", "end"), [("reset", "ECONNRESET"), ("fin", "UND_ERR_SOCKET")])
+def test_nodes_fetch_reads_the_pieces_before_a_break_and_tells_a_reset_from_a_close(
+    steady_mock: Mock, test: str, kind: str, end: str
+) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.fail("this test needs Node.js 18 or newer", pytrace=False)
+    body = chat(**STEADY, stream=True)
+    headers = heads(KEY, test) | {"X-Mock-Fault": f"{kind};stage=mid_stream;after=3"}
+    command = [node, "--input-type=module", "-e", BROKEN, steady_mock.url + PATH, json.dumps(body), json.dumps(headers)]
+    for _ in range(5):
+        run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert json.loads(run.stdout) == {"pieces": 3, "end": end}, run.stderr
