@@ -42,7 +42,9 @@ class EventParser:
         return self._begun and not (self._rest or self._data or self._type or self._after_cr)
 
     def _feed(self, piece: bytes) -> list[str]:
-        if self._after_cr and piece:
+        if not piece:
+            return []
+        if self._after_cr:
             # The CR already ended its line; the LF of a CRLF split across reads is part of the same ending.
             self._after_cr = False
             piece = piece.removeprefix(b"\n")

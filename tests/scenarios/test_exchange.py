@@ -211,6 +211,12 @@ def test_bytewise_reading_of_a_stream_reads_the_same(events: list[str]) -> None:
     assert EventParser().feed(raw) == events
 
 
+def test_a_read_that_brought_nothing_splits_no_line_ending() -> None:
+    parser = EventParser()
+    pieces = [b"event: ping\r", b"", b"\ndata: x\r\n\r\ndata: a\r\n\r\n"]
+    assert [event for piece in pieces for event in parser.feed(piece)] == ["a"]
+
+
 def test_an_event_without_its_blank_line_is_dropped() -> None:
     assert EventParser().feed(b"data: a\n\ndata: b\n") == ["a"]
 
