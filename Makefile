@@ -40,7 +40,7 @@ bench: ## measure mock and load generator: throughput, accuracy, start-up, memor
 	$(PY) -m benchmarks.startup_memory
 	$(PY) -m benchmarks.generator
 
-COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' $(FLAGS)
 UV ?= uv
 lock: ## pin the dependencies again after a change in pyproject.toml (needs uv; FLAGS=--upgrade for the newest)
