@@ -41,12 +41,18 @@ class Timeline:
 
     def due(self, now: float) -> list[bytes]:
         """The events of all pieces due by ``now``, or up to the place of the fault; overdue ones leave together."""
+        attempt, ends, text = self._attempt, self._ends, self._text
+        place, last = self._next, len(ends)
+        if self._fault_after > place:
+            last = self._fault_after
+        start = ends[place - 1] if place else 0
         events = []
-        while not self.finished and self.next_at <= now and not self.at_fault:
-            start = self._ends[self._next - 1] if self._next else 0
-            events.append(sse.piece(self._text[start : self._ends[self._next]]))
-            self._next += 1
-            self.at_fault = self._next == self._fault_after
-            if not self.finished:
-                self.next_at = self._planner.piece_at(self._attempt, self._tokens[self._next])
+        while place < last and self.next_at <= now:
+            end = ends[place]
+            events.append(sse.piece(text[start:end]))
+            start, place = end, place + 1
+            if attempt.pace_s and place < len(ends):  # without a pace all are due with the first
+                self.next_at = self._planner.piece_at(attempt, self._tokens[place])
+        self.at_fault = self._next < place == self._fault_after
+        self._next = place
         return events

@@ -40,7 +40,14 @@ class Player:
             moves = Script(exchange, clock.now()).moves(decision)
             move = next(moves, None)
             while move is not None:
-                await self._make(move)
+                if isinstance(move, Until):
+                    await self._sleep_until(move.at)
+                elif (message := _message_of(move)) is None:
+                    await self._make(move)
+                elif wire.may_wait_to_write:
+                    await self._for_client(self._send(message))
+                else:
+                    await self._send(message)
                 try:
                     move = moves.send(None if wire.gone else clock.now())
                 except StopIteration:
@@ -50,20 +57,14 @@ class Player:
             self._let_time_jump()  # all that is left may be waiting
 
     async def _make(self, move: Move) -> None:
-        """Make one move."""
+        """Make a move that is more than waiting or one message."""
         match move:
-            case Until(at):
-                await self._sleep_until(at)
-            case Part(data):
-                await self._pass_on({"type": "http.response.body", "body": data, "more_body": True})
-            case End(data):
-                await self._pass_on({"type": "http.response.body", "body": data})
-            case Start(status, headers):
-                await self._pass_on({"type": "http.response.start", "status": status, "headers": headers})
             case WholeAnswer() as whole:
                 if not self._wire.write_whole(whole):
-                    await self._make(Start(whole.status, [*whole.headers, length_line(whole.body)]))
-                    await self._make(End(whole.body))
+                    for part in (Start(whole.status, [*whole.headers, length_line(whole.body)]), End(whole.body)):
+                        message = _message_of(part)
+                        assert message is not None
+                        await self._for_client(self._send(message))
             case Flush():
                 await self._flush()
             case Reset():
@@ -72,14 +73,10 @@ class Player:
             case Fin():
                 await self._flush()
                 await self._wire.fin()
+            case Until() | Start() | Part() | End():
+                raise AssertionError(move)
             case _:
                 assert_never(move)
-
-    async def _pass_on(self, message: Message) -> None:
-        if self._wire.may_wait_to_write:
-            await self._for_client(self._send(message))
-        else:
-            await self._send(message)
 
     async def _flush(self) -> None:
         """Let what was written leave before what follows."""
@@ -114,3 +111,14 @@ class Player:
     def _let_time_jump(self) -> None:
         if self._clock.may_jump:
             get_running_loop().call_soon(self._clock.jump)
+
+
+def _message_of(move: Move) -> Message | None:
+    """The ASGI message that a move is, if it is one."""
+    if isinstance(move, Part):
+        return {"type": "http.response.body", "body": move.data, "more_body": True}
+    if isinstance(move, End):
+        return {"type": "http.response.body", "body": move.data}
+    if isinstance(move, Start):
+        return {"type": "http.response.start", "status": move.status, "headers": move.headers}
+    return None
