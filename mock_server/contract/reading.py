@@ -13,6 +13,8 @@ from mock_server.contract.errors import INVALID_REQUEST, MISSING_CONTENT, Refusa
 from mock_server.contract.messages import MODES, ChatRequest, ProviderPolicy, Strategy, UserMessage, text_of
 
 _DECODER: Final = msgspec.json.Decoder(ChatRequest)
+_LONG: Final = 512  # characters of a text that takes long enough to decode
+_SPELLED_OTHERWISE: Final = re.compile(r'["\\/\0-\x1f]')
 _AT: Final = re.compile(r"^(?P<reason>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(.+)`")
 _EXPECTED: Final = re.compile(r"Expected `(?P<wanted>.+?)`(?:, got `(?P<got>.+)`)?(?P<rest>.*)$", re.DOTALL)
@@ -31,9 +33,7 @@ _ALLOWED: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 def read_request(body: bytes, *, strict: bool = False) -> ChatRequest | Refusal:
     """Decode and check ``body``; with ``strict``, unknown fields are refused too. Never raises."""
     try:
-        if not body.isascii():
-            body.decode()
-        request = _DECODER.decode(body)
+        request = _decode(body)
     except msgspec.ValidationError as error:
         return _invalid(*_explain(str(error)))
     except UnicodeDecodeError as error:
@@ -43,6 +43,42 @@ def read_request(body: bytes, *, strict: bool = False) -> ChatRequest | Refusal:
     except msgspec.DecodeError as error:
         return _invalid("", _explain_syntax(body, str(error)))
     return _check_meaning(request) or (_check_unknown(body) if strict else None) or request
+
+
+def _decode(body: bytes) -> ChatRequest:
+    """Decode a body. Raises what msgspec raises, or ``UnicodeDecodeError`` wherever it is not UTF-8."""
+    if body.isascii():
+        return _DECODER.decode(body)
+    try:
+        request = _DECODER.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        body.decode()
+        raise
+    start, end = _longest_text(body, request)
+    try:  # msgspec has not looked at what it skipped, unknown fields; the longest text need not be decoded twice
+        (body[:start] + body[end:]).decode()
+    except UnicodeDecodeError:
+        body.decode()
+        raise
+    return request
+
+
+def _longest_text(body: bytes, request: ChatRequest) -> tuple[int, int]:
+    """Where the longest text, or its part up to a quote, stands in the body; (0, 0) where that is not certain.
+
+    JSON can spell the first characters of the text only as they are or with ``\\u``. If a quote and these stand in one
+    place only, and there is no ``\\u`` around it, the text begins there.
+    """
+    text = max((m.content for m in request.messages if isinstance(m.content, str)), key=len, default="")
+    first = text[:16]
+    if len(text) < _LONG or _SPELLED_OTHERWISE.search(first):
+        return 0, 0
+    begins = b'"%b' % first.encode()
+    start = body.find(begins)
+    end = body.find(b'"', start + 1)
+    if start < 0 or body.find(begins, end) >= 0:
+        return 0, 0
+    return (0, 0) if body.find(b"\\u", 0, start) >= 0 or body.find(b"\\u", end) >= 0 else (start + 1, end)
 
 
 def _check_meaning(request: ChatRequest) -> Refusal | None:

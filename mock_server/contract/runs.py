@@ -95,7 +95,10 @@ def _count_newlines(text: bytes) -> int:
 _DIGIT_OF: Final = {b"1": _LETTERS, b"2": _MARKS, b"4": _NUMERALS, b"8": _LINE_BREAKS, b"3": ALONE}
 _CODES: Final = bytes(next((ord(d) for d, kind in _DIGIT_OF.items() if code in kind), 0x30) for code in range(256))
 _integer: Final = int.from_bytes
-_BIT0, _BIT1, _BIT2, _BIT3 = (_integer(bytes([0x11 << bit]) * (_SPAN // 2)) for bit in range(4))
+_TWO_LOW: Final = _integer(b"\x33" * (_SPAN // 2))  # the two low bits of every lane
+_TWO_HIGH: Final = _TWO_LOW << 2
+_EVEN: Final = _integer(b"\x55" * (_SPAN // 2))
+_ODD: Final = _EVEN << 1
 
 
 def _count_in_lanes(text: bytes) -> Runs | None:
@@ -110,41 +113,58 @@ def _count_in_lanes(text: bytes) -> Runs | None:
     b = _integer(unhexlify(codes[i:j].ljust(lanes, b"0")))
     c = _integer(unhexlify(codes[j:k].ljust(lanes, b"0")))
     d = _integer(unhexlify(codes[k:].ljust(lanes, b"0")))
-    words = (a & _BIT0) << 3 | (b & _BIT0) << 2 | (c & _BIT0) << 1 | d & _BIT0
-    marks = (a & _BIT1) << 2 | (b & _BIT1) << 1 | c & _BIT1 | (d & _BIT1) >> 1
-    visible = words | marks
+    # Four bits of four quarters become four planes: the lanes are transposed, in two steps.
+    low_ab, high_ab = a & _TWO_LOW | (b & _TWO_LOW) << 2, a >> 2 & _TWO_LOW | b & _TWO_HIGH
+    low_cd, high_cd = c & _TWO_LOW | (d & _TWO_LOW) << 2, c >> 2 & _TWO_LOW | d & _TWO_HIGH
+    words, marks = low_ab & _EVEN | (low_cd & _EVEN) << 1, low_ab >> 1 & _EVEN | low_cd & _ODD
+    digits, breaks = high_ab & _EVEN | (high_cd & _EVEN) << 1, high_ab >> 1 & _EVEN | high_cd & _ODD
+    visible = words | marks | digits
     if alone := words & marks:
         words ^= alone
         marks ^= alone
-    digits = newlines = 0
-    more_digits: int | None = 0
-    if b"4" in codes:
-        plane = (a & _BIT2) << 1 | b & _BIT2 | (c & _BIT2) >> 1 | (d & _BIT2) >> 2
-        visible |= plane
-        two = plane & plane >> 4
-        digits = (plane ^ two).bit_count()
-        more_digits = _count_steps(plane ^ two, two & two >> 8, 4 * _DIGITS_STEP)
-    if b"8" in codes:
-        plane = a & _BIT3 | (b & _BIT3) >> 1 | (c & _BIT3) >> 2 | (d & _BIT3) >> 3
-        starts = plane ^ (plane & plane >> 4)
+    more_letters, threes = _letters_beyond(words), _threes(digits)
+    if more_letters is None or threes is None:
+        return None
+    newlines = 0
+    if breaks:
+        starts = _starts(breaks)
         # Does each come right after something visible? Else it may go on a run of white space that is counted already.
         newlines = starts.bit_count() if starts == starts & visible >> 4 else _count_newlines(text)
+    return (
+        _starts(words).bit_count(),
+        more_letters.bit_count(),
+        threes.bit_count(),
+        _starts(marks).bit_count(),
+        newlines,
+        alone.bit_count(),
+    )
+
+
+def _starts(plane: int) -> int:
+    return plane ^ (plane & plane >> 4)
+
+
+def _letters_beyond(words: int) -> int | None:
+    """Every seventh letter beyond the first of a word."""
     two = words & words >> 4
     four = two & two >> 8
-    starts = words ^ two
-    more_letters = _count_steps(starts, four & four >> 16, 4 * _LETTERS_STEP)
-    if more_letters is None or more_digits is None:
-        return None
-    punctuation = (marks ^ (marks & marks >> 4)).bit_count()
-    return starts.bit_count(), more_letters, digits + more_digits, punctuation, newlines, alone.bit_count()
+    return _steps(words ^ two, four & four >> 16, 4 * _LETTERS_STEP)
 
 
-def _count_steps(starts: int, within: int, step: int) -> int | None:
-    """How often a step from each start of a run, and from there again, stays ``within`` it; None if too often."""
-    count = 0
+def _threes(digits: int) -> int | None:
+    """The first digit of a number, and every third from there."""
+    two = digits & digits >> 4
+    starts = digits ^ two
+    more = _steps(starts, two & two >> 8, 4 * _DIGITS_STEP)
+    return None if more is None else starts | more
+
+
+def _steps(starts: int, within: int, step: int) -> int | None:
+    """The places one, two and more steps from a start, as long as they are ``within`` a run; None if too many."""
+    places = 0
     for _ in range(_MOST_STEPS):
         starts = starts >> step & within
         if not starts:
-            return count
-        count += starts.bit_count()
+            return places
+        places |= starts
     return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mock_server.contract.errors import INVALID_REQUEST, Refusal
@@ -267,3 +267,52 @@ def test_valid_requests_are_read_as_they_were_meant(document: dict[str, Any], as
     again = read_request(msgspec.json.encode(request), strict=True)
     assert again == request
     assert as_json(request) | document == as_json(request)
+
+
+BEGINNINGS = ["写", "a写", "写/", '"写', "写\n", "a"]
+ENDS = ["", '"', "\\", "\n", "é"]
+
+
+@st.composite
+def long_bodies(draw: st.DrawFn) -> bytes:
+    """A long text, perhaps with escapes, beside unknown fields that begin like it; perhaps one byte is no UTF-8."""
+    begins = draw(st.sampled_from(BEGINNINGS))
+    text = f"{begins}{draw(st.sampled_from(ENDS))}{'产品' * 300}{draw(st.sampled_from(ENDS))}"
+    other = st.sampled_from([text, text[:20], begins, 'x"' + text[:20], "\\" + text[:20], "", {text[:30]: text}])
+    fields: list[tuple[str, Any]] = [("messages", [{"role": "user", "content": text}, USER])]
+    fields += [(f"{draw(st.sampled_from(['a', 'z']))}{n}", draw(other)) for n in range(draw(st.integers(0, 3)))]
+    spelled = []
+    for name, value in sorted(fields, key=lambda field: field[0]):
+        escaped = draw(st.sampled_from([False, False, True]))
+        spelled.append(f'"{name}":{json.dumps(value, ensure_ascii=escaped)}')
+    body = bytearray(f"{{{','.join(spelled)}}}".encode())
+    strange = [at for at, byte in enumerate(body) if byte > 0x7F]
+    spoilt = draw(st.booleans())
+    if strange and spoilt:
+        body[draw(st.sampled_from(strange))] = draw(st.sampled_from([0xFF, 0x80, 0xE5]))
+    return bytes(body)
+
+
+TEXT = "写一个产品介绍" * 100
+RAW, ESCAPED = (json.dumps(TEXT, ensure_ascii=escaped)[1:-1].encode() for escaped in (False, True))
+
+
+@given(long_bodies())
+@example(b'{"a":"%b\xff","messages":[{"role":"user","content":"%b"}]}' % (RAW, RAW))
+@example(b'{"a":"%b\xff","messages":[{"role":"user","content":"%b"}]}' % (RAW, ESCAPED))
+@example(b'{"messages":[{"role":"user","content":"%b"}],"z":"%b\xff"}' % (ESCAPED, RAW))
+@example(b'{"a":"/%b\xff","messages":[{"role":"user","content":"\\/%b"}]}' % (RAW, RAW))
+@example(b'{"a":"\\"%b","b":"\xff","messages":[{"role":"user","content":"%b"}]}' % (ESCAPED, RAW))
+@example(b'{"messages":[{"role":"user","content":"%b\\""}],"z":"\xff"}' % RAW)
+@example(b'{"a":"\\"%b\xff","messages":[{"role":"user","content":"%b"}]}' % (RAW, ESCAPED))
+def test_bytes_that_are_no_utf_8_are_found_wherever_they_are(body: bytes) -> None:
+    found, wrong_at = read_request(body), None
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        wrong_at = error.start
+    if wrong_at is None:
+        assert isinstance(found, ChatRequest)
+    else:
+        assert isinstance(found, Refusal)
+        assert found.message.endswith(f"the body is not valid UTF-8 at byte {wrong_at}")
