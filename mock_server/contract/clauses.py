@@ -58,6 +58,22 @@ STREAMING: Final[tuple[Clause, ...]] = (
     ),
 )
 
+ROUTING: Final[tuple[Clause, ...]] = (
+    Clause(
+        "When all candidates have failed, `X-Attempt-Count` says how many were tried and `X-Last-Attempt-Status` how "
+        "the last one failed. The status is 502; a world may say 503, or that of the last attempt.",
+        assumed("502 is documented; LiteLLM and Vercel answer 503, others pass the last status on"),
+        "gateway.failed_chain_status",
+    ),
+    Clause(
+        "Each call is routed by itself. A world may let a conversation, told by account and first message, stay with "
+        "the model that last answered it; what that model has read before is in its cache, and the first token comes "
+        "sooner.",
+        assumed("OpenRouter documents both; routers that hop between models lose the cache"),
+        "routing.sticky_s",
+    ),
+)
+
 LIMITS: Final[tuple[Clause, ...]] = (
     Clause(
         "Each limit is a token bucket per key. Tokens per minute are estimated before the call (prompt and "
@@ -74,6 +90,13 @@ LIMITS: Final[tuple[Clause, ...]] = (
         "is short) and settled on the actual total. A failed call is refunded, and only the attempt that answers is "
         "charged.",
         _BUCKETS,
+        "gateway.reserve",
+    ),
+    Clause(
+        'With `reserve = "model_max"`, a call without `max_tokens` reserves the whole output of the model ranked '
+        "first, and a 402 says how many tokens of answer are affordable.",
+        assumed("OpenRouter and others reserve so, and it is what their users stumble over most"),
+        "gateway.reserve",
     ),
     Clause(
         "A client that leaves pays for the prompt and for what was sent.",

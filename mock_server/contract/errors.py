@@ -30,7 +30,8 @@ class Refusal(msgspec.Struct, frozen=True):
     """A decision not to answer: which error, its message, and how long to wait before asking again.
 
     ``retry_after`` is in simulated seconds from the moment of the decision; ``None`` announces nothing.
-    ``field`` names the request field at fault, as a path such as ``messages[0].content``.
+    ``field`` names the request field at fault, as a path such as ``messages[0].content``. ``status`` is another than
+    the kind's, where a knob says so; ``headers`` are sent besides.
     """
 
     kind: ErrorKind
@@ -38,7 +39,12 @@ class Refusal(msgspec.Struct, frozen=True):
     retry_after: float | None = None
     field: str = ""
     allow: str = ""
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
+
+ATTEMPT_COUNT: Final = "X-Attempt-Count"
+LAST_ATTEMPT_STATUS: Final = "X-Last-Attempt-Status"
 
 _STATUS_ONLY: Final = assumed("status and text are documented; the code follows the documented example's style")
 _HTTP: Final = assumed("HTTP's own case, RFC 9110")
@@ -87,6 +93,7 @@ INSUFFICIENT_BALANCE: Final = ErrorKind(
     "the reservation exceeds the balance",
     False,
     _STATUS_ONLY,
+    knob="gateway.reserve",
 )
 NOT_FOUND: Final = ErrorKind(404, "NOT_FOUND", "No such path", "any other path", False, _HTTP)
 METHOD_NOT_ALLOWED: Final = ErrorKind(
@@ -156,6 +163,8 @@ ALL_PROVIDERS_FAILED: Final = ErrorKind(
     "every candidate failed, timed out, was rate-limited upstream or is cooling down (then with Retry-After)",
     True,
     _STATUS_ONLY,
+    headers=(ATTEMPT_COUNT, LAST_ATTEMPT_STATUS),
+    knob="gateway.failed_chain_status",
 )
 
 ERRORS: Final[tuple[ErrorKind, ...]] = (
@@ -175,6 +184,9 @@ ERRORS: Final[tuple[ErrorKind, ...]] = (
     ALL_PROVIDERS_FAILED,
 )
 BY_CODE: Final[dict[str, ErrorKind]] = {kind.code: kind for kind in ERRORS}
+
+UPSTREAM_STATUSES: Final[dict[str, int]] = {"error": 500, "timeout": 504, "refused": 503, "rate_limited": 429}
+"""What the failure of an attempt is as an HTTP status: assumed, by what each means in RFC 9110 and RFC 6585."""
 
 MISSING_CONTENT: Final = "Missing required message content"
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from mock_server.contract.errors import FORCED
+from mock_server.contract.errors import ATTEMPT_COUNT, FORCED, LAST_ATTEMPT_STATUS
 from mock_server.contract.provenance import DOCUMENTED, MOCK, Provenance, assumed
 
 
@@ -25,6 +25,7 @@ _ZIHIN: Final = assumed("the widespread X-RateLimit family")
 _IETF: Final = assumed("IETF httpapi rate limit headers, draft 10")
 _LIMITED: Final = "every authenticated answer, unless the key has no limits"
 _INTEGER: Final = "^[0-9]+$"
+_CHAIN: Final = assumed("LiteLLM and Portkey tell attempts in headers, under names of their own")
 
 RESPONSE_HEADERS: Final[tuple[Header, ...]] = (
     Header(
@@ -49,11 +50,20 @@ RESPONSE_HEADERS: Final[tuple[Header, ...]] = (
     Header("RateLimit", _LIMITED, "requests left; seconds until the bucket is full", '"minute";r=59;t=42', _IETF),
     Header(
         "Retry-After",
-        "429 always; 502 while every candidate cools down",
+        "RATE_LIMIT_EXCEEDED always; ALL_PROVIDERS_FAILED while every candidate cools down",
         "whole seconds to wait, at least 1, never earlier than true",
         "7",
         assumed("RFC 9110"),
         "^[1-9][0-9]*$",
+    ),
+    Header(ATTEMPT_COUNT, "ALL_PROVIDERS_FAILED", "how many providers were tried", "3", _CHAIN, _INTEGER),
+    Header(
+        LAST_ATTEMPT_STATUS,
+        "ALL_PROVIDERS_FAILED, once a provider was tried",
+        "how the last attempt failed: 429 rate-limited upstream, 500 an error, 503 not reached, 504 timed out",
+        "503",
+        _CHAIN,
+        "^(429|500|503|504)$",
     ),
     Header("WWW-Authenticate", "401", "the authentication scheme", "Bearer", assumed("RFC 9110 demands it")),
     Header("Allow", "405", "the methods of the path", "POST", assumed("RFC 9110 demands it")),

@@ -8,7 +8,7 @@ import msgspec
 
 from mock_server.contract.accounts import TEST_KEYS
 from mock_server.contract.endpoints import BASE_URL, ENDPOINTS, INTRODUCTION, TITLE, Endpoint
-from mock_server.contract.errors import ERRORS, STATUSES, ErrorKind
+from mock_server.contract.errors import ATTEMPT_COUNT, ERRORS, LAST_ATTEMPT_STATUS, STATUSES, ErrorKind
 from mock_server.contract.examples import EXAMPLE_REQUESTS, EXAMPLE_RESPONSE, EXAMPLE_STREAM
 from mock_server.contract.headers import REQUEST_HEADERS, RESPONSE_HEADERS, Header, RequestHeader
 from mock_server.contract.messages import (
@@ -33,6 +33,8 @@ _ONLY_ON: Final[dict[str, tuple[int, ...]]] = {
     "Retry-After": (429, 502),
     "WWW-Authenticate": (401,),
     "Allow": (405,),
+    ATTEMPT_COUNT: (502,),
+    LAST_ATTEMPT_STATUS: (502,),
 }
 _ALWAYS: Final = ("X-Request-Id", "Server-Timing")
 # Statuses that are answered before the key is known carry no rate-limit headers.

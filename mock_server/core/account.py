@@ -65,8 +65,14 @@ class Account:
         paid = ledger.balance is None or ledger.opening is None or ledger.opening - ledger.charged == ledger.balance
         return paid and ledger.reserved >= 0 and (bool(self.in_flight) or ledger.reserved == 0)
 
-    def admit(self, prompt_tokens: int, answer_tokens: int, now: float) -> Grant | Refusal:
-        """Take a request of the quota and reserve the tokens, or refuse; a 429 takes nothing, a 402 the request."""
+    def admit(
+        self, prompt_tokens: int, answer_tokens: int, now: float, *, model_max: int | None = None
+    ) -> Grant | Refusal:
+        """Take a request of the quota and reserve the tokens, or refuse; a 429 takes nothing, a 402 the request.
+
+        ``model_max`` is how many tokens of answer to reserve of the balance instead, where a model's whole output is
+        reserved; then a 402 says how many are affordable.
+        """
         needed = prompt_tokens + answer_tokens
         limits = self._limits
         if limits is not None:
@@ -74,9 +80,22 @@ class Account:
             if wait > 0:
                 return Refusal(RATE_LIMIT_EXCEEDED, RATE_LIMIT_EXCEEDED.message, retry_after=wait)
             limits.take_request(now)
-        if not self.ledger.reserve(needed):
-            return Refusal(INSUFFICIENT_BALANCE, INSUFFICIENT_BALANCE.message)
-        return Grant(needed, 0 if limits is None else limits.take_tokens(needed, now))
+        reserved = needed if model_max is None else prompt_tokens + model_max
+        if not self.ledger.reserve(reserved):
+            return self._short(prompt_tokens, model_max)
+        return Grant(reserved, 0 if limits is None else limits.take_tokens(needed, now))
+
+    def _short(self, prompt_tokens: int, model_max: int | None) -> Refusal:
+        """The balance does not pay for a reservation."""
+        kind, available = INSUFFICIENT_BALANCE, self.ledger.available
+        if model_max is None or available is None:
+            return Refusal(kind, kind.message)
+        affordable = available - prompt_tokens
+        if affordable < 1:
+            why = f"the prompt alone has {prompt_tokens:,} tokens, and {max(0, available):,} are left"
+            return Refusal(kind, f"{kind.message}: {why}")
+        why = f"its answer may have {model_max:,} tokens, and {affordable:,} are affordable: set max_tokens to that"
+        return Refusal(kind, f"{kind.message}: {why} or less", field="max_tokens")
 
     def undo(self, grant: Grant, now: float) -> None:
         """Give an admission back whole: the call turned out to be the caller's mistake."""

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Final
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from mock_server.contract.errors import (
     CONTEXT_LENGTH_EXCEEDED,
@@ -35,6 +36,7 @@ from mock_server.core.routing import Candidate, candidates_of, rank
 from mock_server.core.rules import NO_CHOICE, Choice, Facts, Identity
 from mock_server.core.scope import Rankings, Scope
 from mock_server.core.session import NOBODY_ILL, Call, Session
+from mock_server.core.sticky import conversation_of
 from mock_server.core.text import Corpus
 from mock_server.core.world import Task, World
 
@@ -168,7 +170,8 @@ class Engine:
         """
         prompt_tokens = count_prompt(request)
         max_tokens = None if request.max_tokens is UNSET else request.max_tokens
-        grant = account.admit(prompt_tokens, max_tokens or DEFAULT_COMPLETION_TOKENS, now)
+        model_max = self._model_max(scope, request, prompt_tokens)
+        grant = account.admit(prompt_tokens, max_tokens or DEFAULT_COMPLETION_TOKENS, now, model_max=model_max)
         if isinstance(grant, Refusal):
             return grant
         if account.fate == "error":
@@ -184,6 +187,8 @@ class Engine:
         attempts = request.strategy.max_attempts if request.strategy.allow_fallbacks else 1
         call = Call(demand, attempts, *identity, request.strategy)
         ill = _ill(scope, ranking, now) if scope.ailing or scope.incidents else NOBODY_ILL
+        if self.world.routing.sticky_s:
+            call, ranking = _stick(scope, account.key, request, call, ranking, now)
         if ill:
             ranking = tuple(sorted(ranking, key=lambda candidate: candidate.name in ill))
         session = Session(scope, account, grant, call, ranking, now)
@@ -194,6 +199,15 @@ class Engine:
                 return given
         first = session.begin(now)
         return first if isinstance(first, Refusal) else session
+
+    def _model_max(self, scope: Scope, request: ChatRequest, prompt_tokens: int) -> int | None:
+        """Where models' whole outputs are reserved: ``max_tokens``, or that of the model ranked first. Else None."""
+        if self.world.gateway.reserve == "completion":
+            return None
+        if request.max_tokens is not UNSET:
+            return request.max_tokens
+        ranking = self._rank(scope, request.strategy, task_of(request), prompt_tokens + 1)
+        return None if isinstance(ranking, Refusal) else ranking[0].most_output(prompt_tokens)
 
     def has_answers(self, scope: Scope) -> bool:
         """Whether canned answers are to be looked for."""
@@ -261,6 +275,20 @@ def given_attempt(reply: Reply, candidate: Candidate, now: float) -> Attempt:
     named = Candidate(f"{provider}/{model}", provider, model, candidate.settings)
     at = now + reply.delay_s
     return Attempt(named, now, None, at, at, passage=passage_of(reply), finish_reason=reply.finish_reason)
+
+
+def _stick(
+    scope: Scope, key: str, request: ChatRequest, call: Call, ranking: tuple[Candidate, ...], now: float
+) -> tuple[Call, tuple[Candidate, ...]]:
+    """Let the model that holds the call's conversation come first, unless the call itself orders the providers."""
+    conversation = conversation_of(key, request.messages)
+    held = scope.conversations.find(conversation, now)
+    if held is None:
+        return replace(call, conversation=conversation), ranking
+    cached = conversation.shared_tokens(held.last)
+    if not request.strategy.providers.order:
+        ranking = tuple(sorted(ranking, key=lambda candidate: candidate.name != held.name))
+    return replace(call, conversation=conversation, cached_by=held.name, cached_tokens=cached), ranking
 
 
 def _ill(scope: Scope, ranking: tuple[Candidate, ...], now: float) -> frozenset[str]:

@@ -145,13 +145,18 @@ class Planner:
         self._gaps = gaps
         self._mix = _normalised(world.failure_mix)
 
-    def plan(self, model: SimulatedModel, demand: Demand, limit: int, roll: Roll, now: float) -> Attempt:
-        """One attempt at ``now``: a failure if the dice say so, else an answer of at most ``limit`` tokens."""
+    def plan(
+        self, model: SimulatedModel, demand: Demand, limit: int, roll: Roll, now: float, cached: int = 0
+    ) -> Attempt:
+        """One attempt at ``now``: a failure if the dice say so, else an answer of at most ``limit`` tokens.
+
+        ``cached`` tokens of the prompt need no prefill.
+        """
         trouble = model.trouble(now)
         failure = self._failure(model, trouble, roll)
         if failure is not None:
             return self.plan_failure(model, failure, now)
-        return self._plan_answer(model, demand, limit, trouble, roll, now)
+        return self._plan_answer(model, demand, limit, trouble, roll, now, cached)
 
     def _scale(self, model: SimulatedModel) -> float:
         return 1.0 if model.own_pace else self._world.latency_scale
@@ -186,7 +191,14 @@ class Planner:
         return self._mix[-1][0]
 
     def _plan_answer(
-        self, model: SimulatedModel, demand: Demand, limit: int, trouble: Trouble | None, roll: Roll, now: float
+        self,
+        model: SimulatedModel,
+        demand: Demand,
+        limit: int,
+        trouble: Trouble | None,
+        roll: Roll,
+        now: float,
+        cached: int,
     ) -> Attempt:
         settings, scale = model.candidate.settings, self._scale(model)
         wanted = _wanted_tokens(demand.task, roll)
@@ -200,8 +212,9 @@ class Planner:
         if scale == 0:
             return Attempt(model.candidate, now, None, now, now, passage=passage, finish_reason=reason)
         slow = scale * (trouble.slow if trouble is not None else 1.0)
-        queue_s, crowding = model.queue(demand.prompt_tokens, now)
-        first = settings.ttft.draw_s(roll) + settings.prefill_ms_per_token / 1000 * demand.prompt_tokens
+        unread = max(0, demand.prompt_tokens - cached)
+        queue_s, crowding = model.queue(unread, now)
+        first = settings.ttft.draw_s(roll) + settings.prefill_ms_per_token / 1000 * unread
         wait = min(queue_s + first * slow, TTFT_CAP_S * max(1.0, scale))
         timeout = self._world.gateway.attempt_timeout_s * scale
         if wait > timeout:

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import UNSET, Struct
 
-from mock_server.contract.messages import Mode, Strategy
+from mock_server.contract.messages import MAX_TOKENS, Mode, Strategy
 from mock_server.core.world import Model, Task
 
 QUALITY_BAND: Final[dict[Mode, float]] = {"auto": 0.15, "balanced": 0.05}
@@ -22,6 +22,12 @@ class Candidate(Struct, frozen=True, gc=False):
     provider: str
     model: str
     settings: Model
+
+    def most_output(self, prompt_tokens: int) -> int:
+        """How many tokens an answer to such a prompt may have."""
+        settings = self.settings
+        left = settings.window - prompt_tokens
+        return min(left, MAX_TOKENS if settings.max_output is None else settings.max_output)
 
 
 def candidates_of(models: Mapping[str, Model]) -> tuple[Candidate, ...]:

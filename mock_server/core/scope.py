@@ -14,6 +14,7 @@ from mock_server.core.idempotency import IdempotencyKeys, Kept
 from mock_server.core.provider import Planner, SimulatedModel
 from mock_server.core.routing import Candidate
 from mock_server.core.rules import RuleBook
+from mock_server.core.sticky import Conversations
 from mock_server.core.world import Incident, Task, World
 
 Rankings = dict[tuple[Strategy, Task, int], tuple[Candidate, ...]]
@@ -30,6 +31,7 @@ class Scope:
         "begun",
         "breakers",
         "catalogue",
+        "conversations",
         "dice",
         "forgotten",
         "given",
@@ -78,6 +80,7 @@ class Scope:
         self.idempotency: IdempotencyKeys[Kept] = IdempotencyKeys()
         self.models = {c.name: SimulatedModel(c, world.incidents, now) for c in catalogue}
         self.breakers = {m.candidate.provider: Breaker(world.breaker) for m in self.models.values()}
+        self.conversations = Conversations(world.routing.sticky_s)
         self.ailing: set[str] = set()  # providers whose breaker is not closed
         self._accounts: dict[str, Account] = {}  # made when first asked for
 

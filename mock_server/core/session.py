@@ -7,7 +7,13 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mock_server.contract.errors import ALL_PROVIDERS_FAILED, Refusal
+from mock_server.contract.errors import (
+    ALL_PROVIDERS_FAILED,
+    ATTEMPT_COUNT,
+    LAST_ATTEMPT_STATUS,
+    UPSTREAM_STATUSES,
+    Refusal,
+)
 from mock_server.contract.messages import MAX_TOKENS, Strategy, Usage
 from mock_server.core.account import Account, Grant
 from mock_server.core.breaker import Breaker
@@ -16,6 +22,7 @@ from mock_server.core.forecast import latest_end
 from mock_server.core.provider import Attempt, Demand, SimulatedModel
 from mock_server.core.routing import Candidate
 from mock_server.core.scope import Scope
+from mock_server.core.sticky import Conversation
 from mock_server.core.world import AbandonedCharge
 
 Result = Literal["ok", "error", "timeout", "refused", "rate_limited", "abandoned", "struck"]
@@ -45,13 +52,19 @@ class Step(Struct, frozen=True, gc=False):
 
 
 class Call(Struct, frozen=True, gc=False):
-    """A request as the engine sees it: what is demanded, how often to try, and what its draws are keyed on."""
+    """A request as the engine sees it: what is demanded, how often to try, and what its draws are keyed on.
+
+    Where conversations stay with their model, ``cached_by`` names it, and it need not prefill ``cached_tokens``.
+    """
 
     demand: Demand
     max_attempts: int
     fingerprint: bytes
     occurrence: int
     strategy: Strategy = Strategy()
+    conversation: Conversation | None = None
+    cached_by: str = ""
+    cached_tokens: int = 0
 
 
 class Route(Struct, frozen=True, gc=False):
@@ -136,7 +149,17 @@ class Session:
             cooling.append(breaker.wait(now))
         retry_after = min(cooling) if cooling and not self.steps else None
         self._finish(0, now)
-        return Refusal(ALL_PROVIDERS_FAILED, ALL_PROVIDERS_FAILED.message, retry_after)
+        return self._failed(retry_after)
+
+    def _failed(self, retry_after: float | None) -> Refusal:
+        """The refusal when no candidate is left."""
+        kind, wanted = ALL_PROVIDERS_FAILED, self._scope.world.gateway.failed_chain_status
+        last = UPSTREAM_STATUSES[self.steps[-1].result] if self.steps else None
+        headers = [(ATTEMPT_COUNT, str(len(self.steps)))]
+        if last is not None:
+            headers.append((LAST_ATTEMPT_STATUS, str(last)))
+        status = last if wanted == "last" else wanted
+        return Refusal(kind, kind.message, retry_after, status=status, headers=tuple(headers))
 
     def withdraw(self, now: float) -> None:
         """The call turned out to be a mistake before anything was planned: it costs nothing."""
@@ -177,9 +200,10 @@ class Session:
         call, scope = self._call, self._scope
         if self._account.fate == "outage":
             return scope.planner.plan_failure(model, "error", now)
-        limit = min(self._affordable(), model.candidate.settings.window - call.demand.prompt_tokens)
+        limit = min(self._affordable(), model.candidate.most_output(call.demand.prompt_tokens))
         roll = scope.dice.roll(call.fingerprint, call.occurrence, number)
-        return scope.planner.plan(model, call.demand, limit, roll, now)
+        cached = call.cached_tokens if call.cached_by == model.candidate.name else 0
+        return scope.planner.plan(model, call.demand, limit, roll, now, cached)
 
     def ends_by(self) -> float:
         """When it will have ended, as far as that is known now: its fault and the attempts still to come included.
@@ -222,6 +246,8 @@ class Session:
                 if self._scope.ailing:
                     self._note_health(breaker, now)
             answer = self.answer()
+            if self._call.conversation is not None and breaker is not None:
+                self._scope.conversations.keep(self._call.conversation, attempt.candidate.name, now)
             self._finish(0 if self.free else answer.usage.total_tokens, now)
             return answer
         assert breaker is not None  # a given answer does not fail

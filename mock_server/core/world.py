@@ -20,6 +20,8 @@ AtLeastOne = Annotated[int, Meta(ge=1)]
 Task = Literal["chat", "code", "translation", "extraction", "reasoning"]
 FailureKind = Literal["error", "timeout", "refused", "rate_limited"]
 AbandonedCharge = Literal["none", "delivered", "generated"]
+Reserve = Literal["completion", "model_max"]
+FailedChainStatus = Literal[502, 503, "last"]
 
 
 class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +33,16 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     model_unavailable_status: Annotated[
         Literal[400, 404, 502, 503], Meta(description="status of MODEL_UNAVAILABLE")
     ] = 400
+    failed_chain_status: Annotated[
+        FailedChainStatus, Meta(description="status of ALL_PROVIDERS_FAILED; last: that of the last attempt")
+    ] = 502
+    reserve: Annotated[
+        Reserve,
+        Meta(
+            description="what a call without max_tokens reserves for its answer: 500 tokens, or all that the model "
+            "ranked first may write; with model_max a 402 says what is affordable"
+        ),
+    ] = "completion"
     abandoned_charge: Annotated[
         AbandonedCharge,
         Meta(description="what a client that leaves pays: nothing, prompt and what was sent, or the whole answer"),
@@ -68,11 +80,26 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     pace_log_sd: Annotated[NonNegative, Meta(description="deviation of the pace's logarithm, per request")] = 0.0
     error_rate: Annotated[Rate, Meta(description="share of attempts that fail with 5xx or worse")] = 0.0
     rate_limit_rate: Annotated[Rate, Meta(description="share of attempts that are rate-limited upstream")] = 0.0
+    max_output: Annotated[
+        AtLeastOne | None, Meta(description="most tokens of an answer; absent: all that the window leaves")
+    ] = None
     replicas: Annotated[AtLeastOne, Meta(description="servers; the least loaded serves")] = 64
     batch: Annotated[AtLeastOne, Meta(description="requests a replica serves at once; beyond it they queue")] = 64
     task_quality: Annotated[
         dict[Task, Annotated[float, Meta(ge=-1, le=1)]], Meta(description="added to quality, by task")
     ] = {}
+
+
+class Routing(Struct, frozen=True, forbid_unknown_fields=True):
+    """What routing remembers of a conversation."""
+
+    sticky_s: Annotated[
+        NonNegative,
+        Meta(
+            description="seconds for which a conversation (account and first message) stays with the model that last "
+            "answered it, which need not prefill again what it has read; 0: off"
+        ),
+    ] = 0.0
 
 
 class Incident(Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,6 +171,7 @@ class World(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 1.0
     failure_scale: Annotated[float, Meta(ge=0, le=1_000, description="factor on every provider failure rate")] = 1.0
     gateway: GatewaySettings = GatewaySettings()
+    routing: Routing = Routing()
     breaker: BreakerSettings = BreakerSettings()
     failure_mix: FailureMix = FailureMix()
     plans: dict[str, Plan] = field(default_factory=lambda: dict(PLANS))

@@ -94,9 +94,12 @@ def error_headers(refusal: Refusal, scale: float) -> Headers:
         headers.append((b"allow", refusal.allow.encode()))
     if refusal.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, ceil(refusal.retry_after * scale))))
+    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in refusal.headers]
     return headers
 
 
 def status_of(refusal: Refusal, model_unavailable_status: int) -> int:
-    """The status of a refusal; one of them has a knob."""
+    """The status of a refusal; some of them have a knob."""
+    if refusal.status is not None:
+        return refusal.status
     return model_unavailable_status if refusal.kind is MODEL_UNAVAILABLE else refusal.kind.status

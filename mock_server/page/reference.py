@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from mock_server.contract.accounts import PLANS, PLANS_SOURCE, TEST_KEYS, Plan
-from mock_server.contract.clauses import CHECKS, FRAMING, LIMITS, STREAM_FAILURE, STREAMING
+from mock_server.contract.clauses import CHECKS, FRAMING, LIMITS, ROUTING, STREAM_FAILURE, STREAMING
 from mock_server.contract.errors import INVALID_MOCK_DIRECTIVE
 from mock_server.contract.examples import EXAMPLE_STREAM, EXAMPLE_STREAM_ERROR
 from mock_server.contract.headers import REQUEST_HEADERS, RESPONSE_HEADERS
@@ -53,6 +53,8 @@ def request() -> Html:
         table("Headers that are read", ("Header", "Required", "Example", "Meaning", "Source"), headers, class_="wide"),
         tag("h3", "Order of checks", id="order-of-checks"),
         clause_list((CHECKS,)),
+        tag("h3", "Routing", id="routing"),
+        clause_list(ROUTING),
     )
 
 

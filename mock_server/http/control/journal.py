@@ -224,6 +224,8 @@ def _why(route: Route, candidate: Candidate, place: int) -> str:
         parts.append(f"the cheapest of those near the best, {mean_price(candidate):g} USD per million tokens")
     if candidate.provider in strategy.providers.order:
         parts.append("named in strategy.providers.order")
+    if candidate.name == route.call.cached_by:
+        parts.append(f"answered this conversation before, {route.call.cached_tokens:,} tokens cached")
     parts.append("put last: known to be failing" if candidate.name in route.ill else "healthy")
     return "; ".join(parts)
 

@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from mock_server.contract.errors import Refusal
+from mock_server.contract.errors import INSUFFICIENT_BALANCE, Refusal
 from mock_server.contract.messages import ChatRequest
+from mock_server.core import provider
 from mock_server.core.account import Account
 from mock_server.core.engine import Engine
+from mock_server.core.prompts import count_prompt
 from mock_server.core.session import Answer, Session
+from mock_server.edge.answers import status_of
 
 Engines = Callable[..., Engine]
 Requests = Callable[..., ChatRequest]
@@ -20,9 +23,15 @@ Ask = Callable[..., Answer | Refusal]
 ALL_DOWN = '[[incidents]]\nkind = "outage"\n'
 
 
-def model(key: str, value: str) -> str:
-    """The steady world with one setting of its best model added."""
-    return f'[models."alpha/one"]\n{key} = {value}\n'
+BEST = """
+[models."omega/best"]
+ttft = { law = "constant", ms = 100.0 }
+tokens_per_s = 100.0
+window = 50_000
+price_in = 1.0
+price_out = 1.0
+quality = 1.0
+"""
 
 
 @pytest.fixture
@@ -133,3 +142,91 @@ def test_accounts(engine_of: Engines, request_of: Requests, ask: Ask, account: s
 def test_balances_are_what_the_world_says(engine_of: Engines, account_of: Callable[..., Account]) -> None:
     engine = engine_of("[accounts.sk-own]\nbalance = 77\n[accounts.sk-open]\n")
     assert [account_of(engine, key).view().balance for key in ("sk-own", "sk-open")] == [77, None]
+
+
+@pytest.mark.parametrize(("setting", "wanted"), [("", 9_000), ("400", 400), ("9_500", 9_000)])
+def test_max_output(
+    engine_of: Engines, request_of: Requests, begin: Begin, setting: str, wanted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider, "_wanted_tokens", lambda _task, _roll: 9_000)
+    answer = begin(engine_of(BEST + (f"max_output = {setting}\n" if setting else "")), request_of()).answer()
+    assert (answer.usage.completion_tokens, answer.finish_reason) == (wanted, "stop" if wanted == 9_000 else "length")
+
+
+RESERVE = """
+max_output = 4_000
+[accounts.sk-own]
+balance = {balance}
+[gateway]
+reserve = "{reserve}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("reserve", "balance", "fields", "says"),
+    [
+        ("completion", 1_000, {}, None),
+        ("completion", 100, {}, ""),
+        ("completion", 1_000, {"max_tokens": 2_000}, ""),
+        ("model_max", 1_000, {}, "its answer may have 4,000 tokens, and 993 are affordable: set max_tokens"),
+        ("model_max", 1_000, {"max_tokens": 993}, None),
+        ("model_max", 1_000, {"max_tokens": 994}, "its answer may have 994 tokens, and 993 are affordable"),
+        ("model_max", 5, {}, "the prompt alone has 7 tokens, and 5 are left"),
+        ("model_max", 4_007, {}, None),
+        ("model_max", 4_006, {}, "its answer may have 4,000 tokens, and 3,999 are affordable"),
+    ],
+)
+def test_reserve(
+    engine_of: Engines,
+    request_of: Requests,
+    start: Callable[..., Session | Refusal],
+    account_of: Callable[..., Account],
+    reserve: str,
+    balance: int,
+    fields: dict[str, int],
+    says: str | None,
+) -> None:
+    engine, request = engine_of(BEST + RESERVE.format(balance=balance, reserve=reserve)), request_of("Hi", **fields)
+    assert count_prompt(request) == 7
+    found = start(engine, request, "sk-own")
+    if says is None:
+        assert isinstance(found, Session), found
+        reserved = fields.get("max_tokens", 4_000 if reserve == "model_max" else 500)
+        assert account_of(engine, "sk-own").view().reserved == 7 + reserved
+        found.settle(found.attempt.ends_at)
+        assert account_of(engine, "sk-own").balanced
+    else:
+        assert isinstance(found, Refusal)
+        assert found.kind is INSUFFICIENT_BALANCE
+        message, _, why = found.message.partition(": ")
+        assert message == INSUFFICIENT_BALANCE.message
+        assert why.startswith(says)
+        assert bool(why) == (reserve == "model_max")
+
+
+def test_what_a_model_may_write_is_reserved_of_the_balance_alone(
+    engine_of: Engines, request_of: Requests, start: Callable[..., Session | Refusal]
+) -> None:
+    plan = '[plans.own]\ntpm = 1_100\n[accounts.sk-own]\nplan = "own"\n[gateway]\nreserve = "model_max"\n'
+    engine = engine_of(plan)
+    results = [start(engine, request_of(f"{n}"), "sk-own") for n in range(3)]
+    assert [isinstance(result, Session) for result in results] == [True, True, False]
+
+
+@pytest.mark.parametrize("wanted", ["502", "503", '"last"'])
+@pytest.mark.parametrize(("kind", "last"), [("error", 500), ("timeout", 504), ("refused", 503), ("rate_limited", 429)])
+def test_failed_chain_status(
+    engine_of: Engines, request_of: Requests, ask: Ask, wanted: str, kind: str, last: int
+) -> None:
+    down = '[[incidents]]\nkind = "rate_limited"\n' if kind == "rate_limited" else ALL_DOWN
+    mix = (
+        ""
+        if kind == "rate_limited"
+        else "[failure_mix]\n"
+        + "".join(f"{name} = {float(name == kind)}\n" for name in ("error", "timeout", "refused"))
+    )
+    refusal = ask(engine_of(f"[gateway]\nfailed_chain_status = {wanted}\n{mix}{down}"), request_of())
+    assert isinstance(refusal, Refusal)
+    assert refusal.kind.code == "ALL_PROVIDERS_FAILED"
+    assert status_of(refusal, 400) == (last if wanted == '"last"' else int(wanted))
+    assert refusal.headers == (("X-Attempt-Count", "3"), ("X-Last-Attempt-Status", str(last)))

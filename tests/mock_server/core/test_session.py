@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
-from mock_server.contract.errors import ALL_PROVIDERS_FAILED, Refusal
+from mock_server.contract.errors import ALL_PROVIDERS_FAILED, UPSTREAM_STATUSES, Refusal
 from mock_server.contract.messages import ChatRequest
 from mock_server.core.account import Account
 from mock_server.core.engine import Engine
@@ -91,7 +91,11 @@ def test_when_all_have_failed_it_is_502_and_nothing_is_charged(
     engine = engine_of(BRIEF + ALL_DOWN)
     session = begin(engine, request_of(strategy={"mode": "quality", **strategy}), RICH)
     refusal = play(session)
-    assert refusal == Refusal(ALL_PROVIDERS_FAILED, "All candidate model providers failed")
+    assert isinstance(refusal, Refusal)
+    assert (refusal.kind, refusal.message) == (ALL_PROVIDERS_FAILED, "All candidate model providers failed")
+    said = dict(refusal.headers)
+    assert said["X-Attempt-Count"] == str(len(tried))
+    assert said["X-Last-Attempt-Status"] == str(UPSTREAM_STATUSES[session.steps[-1].result])
     assert [provider for provider, _ in steps(session)] == tried
     view = account_of(engine, RICH).view()
     assert (view.balance, view.reserved, view.charged, view.in_flight) == (1_000_000, 0, 0, 0)
@@ -108,6 +112,7 @@ def test_when_every_breaker_is_open_the_refusal_says_when_to_come_back(
     assert refusal.kind is ALL_PROVIDERS_FAILED
     opened = [engine.scope("", 110.0).breakers[name].wait(110.0) for name in ("alpha", "beta", "gamma")]
     assert refusal.retry_after == min(opened)
+    assert refusal.headers == (("X-Attempt-Count", "0"),)
     assert 0 < min(opened) <= 60
 
 

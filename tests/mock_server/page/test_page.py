@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mock_server.contract.accounts import PLANS, PLANS_SOURCE, TEST_KEYS
-from mock_server.contract.clauses import CHECKS, ENVELOPE, FRAMING, KEEP_ALIVE_S, LIMITS, STREAM_FAILURE, STREAMING
+from mock_server.contract.clauses import (
+    CHECKS,
+    ENVELOPE,
+    FRAMING,
+    KEEP_ALIVE_S,
+    LIMITS,
+    ROUTING,
+    STREAM_FAILURE,
+    STREAMING,
+)
 from mock_server.contract.endpoints import ENDPOINTS, QUICK_TIPS
 from mock_server.contract.errors import COMMON_ERRORS, ERRORS, FORCED, STATUSES
 from mock_server.contract.examples import EXAMPLE_RESPONSE
@@ -132,7 +141,7 @@ def test_every_row_of_the_tables_is_there(page: ParsedPage) -> None:
         *(f"{row.key} {row.plan}" for row in TEST_KEYS),
         *PLANS,
         *MODES,
-        *(row.text.replace("`", "") for row in (*STREAMING, *LIMITS, CHECKS, ENVELOPE)),
+        *(row.text.replace("`", "") for row in (*STREAMING, *LIMITS, *ROUTING, CHECKS, ENVELOPE)),
         *(*KINDS, *STAGES, *FRAMINGS),
     ]
     assert [row for row in rows if " ".join(row.split()) not in page.text] == []
@@ -146,7 +155,7 @@ def test_every_assumption_is_marked_and_gives_its_reason(page: ParsedPage) -> No
         *(row.provenance for row in REQUEST_HEADERS),
         *(row.provenance for row in RESPONSE_HEADERS),
         *(provenance for _, provenance in (*FIELDS.values(), *RESPONSE_FIELDS.values())),
-        *(row.provenance for row in (*STREAMING, *LIMITS, CHECKS, ENVELOPE)),
+        *(row.provenance for row in (*STREAMING, *LIMITS, *ROUTING, CHECKS, ENVELOPE)),
         *(FRAMING.provenance, STREAM_FAILURE.provenance),  # of the two examples of a stream
         *(DOCUMENTED for _ in (*COMMON_ERRORS, *QUICK_TIPS)),
         *(PLANS_SOURCE, MOCK),  # of plans and of test keys
@@ -161,7 +170,9 @@ def test_every_assumption_is_marked_and_gives_its_reason(page: ParsedPage) -> No
 
 
 def test_switches_are_named_where_a_clause_has_one(page: ParsedPage) -> None:
-    knobs = [knob for knob in (*(row.knob for row in ERRORS), *(row.knob for row in (*STREAMING, *LIMITS))) if knob]
+    knobs = [
+        knob for knob in (*(row.knob for row in ERRORS), *(row.knob for row in (*STREAMING, *LIMITS, *ROUTING))) if knob
+    ]
     assert knobs
     assert [knob for knob in knobs if f"Switch: {knob} in the world file." not in page.text] == []
 
