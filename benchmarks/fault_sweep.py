@@ -70,7 +70,7 @@ class Case(NamedTuple):
     @property
     def charged(self) -> bool:
         """Whether the answer comes to its end, or far enough to be paid for."""
-        return self.kind in ("delay", "dribble") or "before_done" in self.fault
+        return self.kind in ("delay", "dribble", "bad_chunk") or "before_done" in self.fault
 
     @property
     def ending(self) -> str:

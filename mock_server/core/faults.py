@@ -14,13 +14,13 @@ from typing import Final, Literal, TypeVar, get_args
 
 from msgspec import Struct
 
-Breaking = Literal["reset", "fin", "eof", "error_event", "garbage_event", "stall"]
+Breaking = Literal["reset", "fin", "eof", "error_event", "garbage_event", "done_then_hang", "stall"]
 """What ends an answer before its time."""
 Spoiling = Literal["empty", "truncated_json", "malformed_json", "wrong_type", "dribble"]
 """What is about the body of a whole answer."""
-Kind = Literal[Breaking, "delay", Spoiling]
+Kind = Literal[Breaking, "bad_chunk", "delay", Spoiling]
 Stage = Literal["before_headers", "before_first_token", "mid_stream", "before_usage", "before_done"]
-Framing = Literal["comments", "crlf", "coalesced", "bytewise", "split_utf8", "multiline"]
+Framing = Literal["comments", "crlf", "coalesced", "bytewise", "split_utf8", "multiline", "retry_lines"]
 
 _Word = TypeVar("_Word", bound=str)
 
@@ -44,6 +44,7 @@ class KindRow(Struct, frozen=True):
 _EARLY: Final[tuple[Stage, ...]] = ("before_headers", "before_first_token")
 _EVENTS: Final[tuple[Stage, ...]] = STAGES[1:]
 _WHOLE: Final[tuple[Stage, ...]] = ("before_headers",)
+_LAST: Final[tuple[Stage, ...]] = ("before_done",)
 
 TABLE: Final[dict[Kind, KindRow]] = {
     "reset": KindRow("the connection is reset (TCP RST)", _EARLY, STAGES),
@@ -51,6 +52,13 @@ TABLE: Final[dict[Kind, KindRow]] = {
     "eof": KindRow("the body ends cleanly, without the terminal event", (), _EVENTS),
     "error_event": KindRow("an error event instead of the rest, then the end, without [DONE]", (), _EVENTS),
     "garbage_event": KindRow("an event that is not JSON, then the end, without [DONE]", (), _EVENTS),
+    "bad_chunk": KindRow("an event that is not JSON; then the stream goes on as planned", (), _EVENTS),
+    "done_then_hang": KindRow(
+        "all events, [DONE] too; then the connection stays open until the client leaves, or for `for` seconds",
+        (),
+        _LAST,
+        True,
+    ),
     "stall": KindRow("silence until the client leaves, or `for` seconds and then a close", _EARLY, STAGES, True),
     "delay": KindRow("silence for `for` seconds; then the answer goes on", _EARLY, STAGES, True),
     "empty": KindRow("200 with an empty body", _WHOLE, ()),
@@ -73,6 +81,7 @@ FRAMING_MEANINGS: Final[dict[Framing, str]] = {
     "bytewise": "one byte per write",
     "split_utf8": "writes that end inside a UTF-8 character, wherever there is one",
     "multiline": "the JSON of an event spread over several data: lines",
+    "retry_lines": "lines with retry:, id: and event: before every event, and between them events without data",
 }
 _PLAIN_NUMBER: Final = re.compile(r"[0-9.eE+-]+")
 
@@ -156,11 +165,12 @@ def _options(parts: list[str]) -> dict[str, str]:
 
 def _build(kind: Kind, options: Mapping[str, str]) -> Fault:
     row = TABLE[kind]
-    default: Stage = "before_headers" if "before_headers" in row.plain + row.stream else "mid_stream"
+    possible = tuple(stage for stage in STAGES if stage in row.plain + row.stream)
+    usual: tuple[Stage, ...] = ("before_headers", "mid_stream")
+    default = next((stage for stage in usual if stage in possible), possible[0])
     if "after" in options and "stage" not in options and "mid_stream" in row.stream:
         default = "mid_stream"
     stage = _one_of("stage", options["stage"], STAGES) if "stage" in options else default
-    possible = tuple(stage for stage in STAGES if stage in row.plain + row.stream)
     if stage not in possible:
         raise FaultError(f"{kind} cannot strike at stage {stage}; it can at {', '.join(possible)}")
     if "after" in options and stage != "mid_stream":

@@ -23,7 +23,7 @@ class Framer:
 
     def __init__(self, framing: Framing | None) -> None:
         self._framing = framing
-        self._frame = _FRAMES.get(framing, _as_is)
+        self._frame = _RetryLines() if framing == "retry_lines" else _FRAMES.get(framing, _as_is)
         self._size = COALESCED if framing == "coalesced" else 1
         self._held: list[bytes] = []
 
@@ -74,6 +74,17 @@ def _multiline(event: bytes) -> list[bytes]:
         return [event]
     lines = msgspec.json.format(document, indent=1).split(b"\n")
     return [b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"]
+
+
+class _RetryLines:
+    """Lines of every field there is, and an event without data, which is none. Mutable: the number of the event."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def __call__(self, event: bytes) -> list[bytes]:
+        self._number += 1
+        return [b"event: ping\n\nretry: 3000\nid: %d\nevent: message\n%s" % (self._number, event)]
 
 
 _FRAMES: Final[dict[Framing | None, Callable[[bytes], list[bytes]]]] = {

@@ -146,7 +146,8 @@ class Script:
         session.settle(ends_at)
         closing = [sse.usage(answer.finish_reason, answer.usage), sse.DONE_EVENT]
         if self._fault.stage == "before_done":
-            yield from self._write([*framer.writes(closing[:1]), *framer.flush()])
+            told = closing if self._fault.kind == "done_then_hang" else closing[:1]
+            yield from self._write([*framer.writes(told), *framer.flush()])
             if not (yield from self._passes("before_done")):
                 return False
             closing = closing[1:]
@@ -171,6 +172,9 @@ class Script:
                 self._exchange.struck = True
                 self._put_off = fault.for_s
                 return (yield from self._do(Until(since + fault.for_s)))
+            case "bad_chunk":
+                self._exchange.struck = True
+                return (yield from self._do(Part(sse.GARBAGE)))
             case _:
                 self._exchange.struck, self._exchange.ending = True, "fault"
                 for move in self._break(kind, inf if fault.for_s is None else since + fault.for_s):
@@ -184,7 +188,7 @@ class Script:
                 yield Reset()
             case "fin":
                 yield Fin()
-            case "stall":
+            case "stall" | "done_then_hang":
                 if self._exchange.session is not None:
                     self._exchange.session.held_until = until
                 yield Until(until)

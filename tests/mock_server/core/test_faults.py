@@ -26,7 +26,9 @@ from mock_server.core.faults import (
 )
 
 CONNECTION: tuple[Kind, ...] = ("reset", "fin", "stall", "delay")
-EVENTS: tuple[Kind, ...] = ("eof", "error_event", "garbage_event")
+EVENTS: tuple[Kind, ...] = ("eof", "error_event", "garbage_event", "bad_chunk")
+AFTER_ALL: tuple[Kind, ...] = ("done_then_hang",)
+TAKE_TIME: tuple[Kind, ...] = ("done_then_hang", "stall", "delay", "dribble")
 WHOLE: tuple[Kind, ...] = ("empty", "truncated_json", "malformed_json", "wrong_type", "dribble")
 
 
@@ -39,6 +41,8 @@ def stages_of(kind: Kind) -> tuple[Stage, ...]:
     """Where the contract lets `kind` strike, written out once more, independently of the table."""
     if kind in CONNECTION:
         return STAGES
+    if kind in AFTER_ALL:
+        return STAGES[-1:]
     return STAGES[1:] if kind in EVENTS else STAGES[:1]
 
 
@@ -50,7 +54,7 @@ def refused(text: str) -> str:
 
 
 def test_the_table_knows_every_kind_stage_and_framing() -> None:
-    assert {*CONNECTION, *EVENTS, *WHOLE} == set(KINDS) == set(TABLE)
+    assert {*CONNECTION, *EVENTS, *AFTER_ALL, *WHOLE} == set(KINDS) == set(TABLE)
     assert set(STAGE_MEANINGS) == set(STAGES)
     assert set(FRAMING_MEANINGS) == set(FRAMINGS)
     assert all(row.meaning for row in TABLE.values())
@@ -70,7 +74,8 @@ def test_a_kind_strikes_at_its_stages_and_is_refused_at_others(kind: Kind, stage
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_stage_events_strike_after_the_first_piece_and_all_else_before_the_headers(kind: Kind) -> None:
     fault = parse_fault(kind + options(kind))
-    assert (fault.stage, fault.after) == (("mid_stream", 1) if kind in EVENTS else ("before_headers", 0))
+    usual = ("before_done" if kind in AFTER_ALL else "before_headers", 0)
+    assert (fault.stage, fault.after) == (("mid_stream", 1) if kind in EVENTS else usual)
 
 
 @pytest.mark.parametrize(("kind", "stage"), [*product(KINDS, STAGES)])
@@ -87,18 +92,18 @@ def test_after_goes_with_mid_stream_only(kind: Kind, stage: Stage) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_alone_means_mid_stream(kind: Kind) -> None:
     text = f"{kind};after=3{options(kind)}"
-    if kind in WHOLE:
-        assert refused(text) == "after= goes with stage=mid_stream, not before_headers"
+    if kind in WHOLE + AFTER_ALL:
+        assert refused(text) == f"after= goes with stage=mid_stream, not {stages_of(kind)[0]}"
     else:
         assert parse_fault(text) == parse_fault(f"{kind};stage=mid_stream;after=3{options(kind)}")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_for_goes_with_the_kinds_that_take_time(kind: Kind) -> None:
-    if kind in ("stall", "delay", "dribble"):
+    if kind in TAKE_TIME:
         assert parse_fault(f"{kind};for=2.5").for_s == 2.5
     else:
-        assert refused(f"{kind};for=2.5") == f"for= goes with stall, delay, dribble, not {kind}"
+        assert refused(f"{kind};for=2.5") == f"for= goes with {', '.join(TAKE_TIME)}, not {kind}"
 
 
 @pytest.mark.parametrize(("kind", "framing"), [*product(KINDS, FRAMINGS)])
@@ -175,7 +180,7 @@ def test_spaces_around_words_do_not_matter() -> None:
 def faults() -> st.SearchStrategy[Fault]:
     def one(kind: Kind) -> st.SearchStrategy[Fault]:
         seconds = st.floats(0, MAX_FOR_S)
-        for_s = {"delay": seconds, "stall": st.none() | seconds, "dribble": st.none() | seconds}
+        for_s = {kind: st.none() | seconds for kind in TAKE_TIME} | {"delay": seconds}
         framing = st.none() if kind in WHOLE else st.none() | st.sampled_from(FRAMINGS)
         return st.sampled_from(stages_of(kind)).flatmap(
             lambda stage: st.builds(
@@ -209,7 +214,7 @@ POSSIBLE = [(kind, stage, stream) for kind in KINDS for stage in stages_of(kind)
 @pytest.mark.parametrize(("kind", "stage", "stream"), POSSIBLE)
 def test_a_fault_fits_a_stream_or_a_plain_answer_or_says_why_not(kind: Kind, stage: Stage, stream: bool) -> None:
     why = check_fits(parse_fault(f"{kind};stage={stage}{options(kind)}"), stream=stream)
-    if kind in (EVENTS if not stream else WHOLE):
+    if kind in (WHOLE if stream else EVENTS + AFTER_ALL):
         assert why == f"{kind} cannot strike {'a stream' if stream else 'a plain answer'}"
     elif not stream and stage not in ("before_headers", "before_first_token"):
         expected = "it can at before_headers, before_first_token"

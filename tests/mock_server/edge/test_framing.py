@@ -111,6 +111,12 @@ def test_multiline_spreads_json_over_data_lines_and_leaves_the_end_as_it_is() ->
         assert all(line.startswith(b"data: ") for line in lines)
 
 
+def test_retry_lines_uses_every_field_and_events_without_data_between() -> None:
+    writes = framed("retry_lines", [EVENTS])
+    for number, (write, event) in enumerate(zip(writes, EVENTS, strict=True), 1):
+        assert write == b"event: ping\n\nretry: 3000\nid: %d\nevent: message\n%s" % (number, event)
+
+
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_a_comment_survives_every_framing(framing: Framing) -> None:
     body = b"".join(framed(framing, [[sse.piece("a"), sse.KEEP_ALIVE, sse.piece("b")]]))

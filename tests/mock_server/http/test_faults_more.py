@@ -28,10 +28,19 @@ STEADY: dict[str, Any] = {"strategy": {"models": ["slow/steady"]}, "max_tokens":
         ("reset;stage=soon", True, "allowed are before_headers, before_first_token, mid_stream"),
         ("reset;after=0", True, "after= must be a whole number from 1"),
         ("reset;after=2;stage=before_done", True, "after= goes with stage=mid_stream"),
-        ("reset;for=2", True, "for= goes with stall, delay, dribble"),
+        ("reset;for=2", True, "for= goes with done_then_hang, stall, delay, dribble"),
         ("stall;for=-1", True, "for= must be a number of seconds from 0 to 86400"),
         ("delay", True, "delay needs for=SECONDS"),
-        ("framing=upside_down", True, "allowed are comments, crlf, coalesced, bytewise, split_utf8, multiline"),
+        (
+            "framing=upside_down",
+            True,
+            "allowed are comments, crlf, coalesced, bytewise, split_utf8, multiline, retry_lines",
+        ),
+        ("bad_chunk", False, "bad_chunk cannot strike a plain answer"),
+        ("bad_chunk;stage=before_headers", True, "it can at before_first_token, mid_stream, before_usage"),
+        ("done_then_hang", False, "done_then_hang cannot strike a plain answer"),
+        ("done_then_hang;stage=mid_stream", True, "it can at before_done"),
+        ("done_then_hang;after=2", True, "after= goes with stage=mid_stream"),
         ("empty", True, "empty cannot strike a stream"),
         ("dribble", True, "dribble cannot strike a stream"),
         ("eof", False, "eof cannot strike a plain answer"),
@@ -104,7 +113,13 @@ def test_an_answer_that_never_comes_about_is_not_struck(steady_mock: Mock, test:
 
 @pytest.mark.parametrize(
     ("fault", "stage_at"),
-    [("stall", 0), ("stall;stage=before_first_token", 1), ("stall;after=2", 3), ("stall;stage=before_done", 14)],
+    [
+        ("stall", 0),
+        ("stall;stage=before_first_token", 1),
+        ("stall;after=2", 3),
+        ("stall;stage=before_done", 14),
+        ("done_then_hang", 15),
+    ],
 )
 def test_a_stall_lasts_until_the_client_leaves(steady_mock: Mock, test: str, fault: str, stage_at: int) -> None:
     with steady_mock.connect() as connection:
@@ -119,7 +134,7 @@ def test_a_stall_lasts_until_the_client_leaves(steady_mock: Mock, test: str, fau
         assert steady_mock.control("health")["in_flight"] == 1
     eventually(lambda: bool(steady_mock.control("requests", test=test)["entries"]))
     (entry,) = steady_mock.control("requests", test=test)["entries"]
-    assert (entry["ending"], entry["fault"].partition(";")[0]) == ("fault", "stall")
+    assert (entry["ending"], entry["fault"].partition(";")[0]) == ("fault", fault.partition(";")[0])
 
 
 @pytest.mark.parametrize("fault", ["eof", "error_event;after=2", "garbage_event", "eof;stage=before_done"])

@@ -13,7 +13,7 @@ from mock_server.core.faults import STAGES, TABLE, parse_fault
 from mock_server.edge import sse
 from tests.mock_server.conftest import running
 from tests.mock_server.http.conftest import SCALE
-from tests.mock_server.tape import Planned, Tape, tape_of
+from tests.mock_server.tape import Ending, Planned, Tape, tape_of
 from tests.mock_server.wire import EARLY_MS, Answer, Mock, eventually, timing
 
 KEY = "sk-test-pro"
@@ -63,7 +63,7 @@ SOURCES = ["header", "query", "queued", "world"]
 
 def test_the_cases_are_all_stages_and_endings_that_make_sense() -> None:
     places = {(case.kind, case.stage, case.stream) for case in CASES}
-    assert len([place for place in places if place[2]]) == 4 * len(STAGES) + 3 * (len(STAGES) - 1)
+    assert len([place for place in places if place[2]]) == 4 * len(STAGES) + 4 * (len(STAGES) - 1) + 1
     assert len([place for place in places if not place[2]]) == 4 * 2 + 5
 
 
@@ -154,10 +154,14 @@ def assert_stream(case: Case, tape: Tape, expected: Planned) -> None:
         "before_usage": expected.ends_at,
         "before_done": expected.ends_at,
     }[case.stage]
+    if case.kind == "bad_chunk":
+        assert_spoiled_once(tape, expected, shown)
+        return
     if case.kind == "delay":
         assert_delayed(tape, expected, shown)
         return
-    assert tape.ended_at >= struck_at + silence(case, "stall") - EARLY_S
+    silent = silence(case, "stall") + silence(case, "done_then_hang")
+    assert tape.ended_at >= struck_at + silent - EARLY_S
     if shown < 0:
         assert (tape.raw, tape.ending) == (b"", ending_of(case))
         return
@@ -168,6 +172,8 @@ def assert_stream(case: Case, tape: Tape, expected: Planned) -> None:
         assert at >= struck_at - EARLY_S
         framed = b"data: " + last.encode() + b"\n\n"
         assert framed == (sse.error(tape.headers["x-request-id"]) if case.kind == "error_event" else sse.GARBAGE)
+    if case.kind == "done_then_hang":
+        assert found.pop()[0] == "[DONE]"
     assert [json.loads(data) for data, _ in found] == whole[: shown + 1]
     for (_, at), due in zip(found[1:], moments, strict=False):
         assert at >= due - EARLY_S
@@ -185,9 +191,21 @@ def whole_of(expected: Planned, tape: Tape) -> list[dict[str, Any]]:
     ]
 
 
-def ending_of(case: Case) -> str:
+def ending_of(case: Case) -> Ending:
     """How the connection ends, where the fault is the end of the answer."""
-    return {"reset": "reset", "fin": "fin", "stall": "fin", "truncated_json": "fin"}.get(case.kind, "complete")
+    ends: dict[str, Ending] = {"reset": "reset", "fin": "fin", "stall": "fin", "done_then_hang": "fin"}
+    return ends.get(case.kind, "fin" if case.kind == "truncated_json" else "complete")
+
+
+def assert_spoiled_once(tape: Tape, expected: Planned, shown: int) -> None:
+    """One event is not JSON; all others come, each at its time."""
+    found = list(tape.events)
+    spoiled, _ = found.pop(shown + 1)
+    assert b"data: " + spoiled.encode() + b"\n\n" == sse.GARBAGE
+    assert [json.loads(data) for data, _ in found[:-1]] == whole_of(expected, tape)
+    assert (found[-1][0], tape.ending, tape.last_chunk) == ("[DONE]", "complete", True)
+    for (_, at), (_, due) in zip(found[1:], expected.pieces, strict=False):
+        assert at >= due - EARLY_S
 
 
 def assert_delayed(tape: Tape, expected: Planned, shown: int) -> None:
@@ -254,7 +272,7 @@ def assert_booked(case: Case, mock: Mock, tape: Tape, expected: Planned, test: s
     """The journal says what struck; a broken answer is refunded, a whole one and one that lacks [DONE] is charged."""
     eventually(lambda: bool(mock.control("requests", test=test)["entries"]))
     (entry,) = mock.control("requests", test=test)["entries"]
-    goes_on = case.kind in ("delay", "dribble")
+    goes_on = case.kind in ("delay", "dribble", "bad_chunk")
     charged = expected.usage["total_tokens"] if goes_on or case.stage == "before_done" else 0
     assert (entry["fault"], entry["ending"]) == (parse_fault(case.fault).text(), "complete" if goes_on else "fault")
     assert (entry["status"], entry["stream"], entry["charged"]) == (tape.status, case.stream, charged)

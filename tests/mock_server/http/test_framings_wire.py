@@ -49,6 +49,9 @@ def framed(mock: Mock, framing: str, test: str) -> bytes:
         "bytewise": lambda: {len(write) for write in writes} == {1},
         "split_utf8": lambda: sum(write[-1] >= 0xC0 for write in writes) == sum(byte >= 0xC0 for byte in body) > 10,
         "multiline": lambda: body.count(b"data: ") > 3 * len(data_of(body)),
+        "retry_lines": lambda: (
+            body.count(b"\nretry: 3000\nid: ") == body.count(b"event: ping\n\n") == len(data_of(body))
+        ),
     }[framing]()
     return body
 

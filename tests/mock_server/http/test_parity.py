@@ -18,7 +18,7 @@ from mock_server.clock import SimClock
 from mock_server.config import build_world
 from mock_server.contract.accounts import TEST_KEYS
 from mock_server.core.engine import Engine
-from mock_server.core.faults import FRAMINGS, KINDS, STAGES, FaultError, parse_fault
+from mock_server.core.faults import FRAMINGS, KINDS, STAGES, TABLE, FaultError, parse_fault
 from mock_server.core.rules import FaultRule, Match
 from mock_server.http.app import MockApp
 from tests.mock_server.served import MADE_BY_THE_SERVER, Call, Got, Served
@@ -80,12 +80,15 @@ def some_call(dice: random.Random) -> Call:
     return Call("POST" if dice.random() < 0.97 else dice.choice(("GET", "PUT")), query, headers, content)
 
 
+WAITING = [kind for kind, row in TABLE.items() if row.takes_for]
+
+
 def some_fault(dice: random.Random) -> str:
     """A directive; a few make no sense."""
     fault = f"{dice.choice(KINDS)};stage={dice.choice(STAGES)}" if dice.random() < 0.7 else dice.choice(KINDS)
     if "mid_stream" in fault:
         fault += f";after={dice.randint(1, 5)}"
-    if fault.startswith(("delay", "stall", "dribble")):
+    if fault.partition(";")[0] in WAITING:
         fault += ";for=2"
     if dice.random() < 0.2:
         fault = f"framing={dice.choice(FRAMINGS)}"
