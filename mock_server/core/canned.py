@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from mock_server.contract.tokens import estimate
+from mock_server.core.added import Added, added
 from mock_server.core.faults import Fault, FaultError, parse_fault
 
 MAX_RULES: Final = 1_000
@@ -44,6 +45,9 @@ class Reply(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     finish_reason: Annotated[Literal["stop", "length"], Meta(description="of a stream")] = "stop"
     delay_s: Annotated[Annotated[float, Meta(ge=0)], Meta(description="simulated seconds until the answer")] = 0.0
     fault: Annotated[str | None, Meta(description="a wire fault, as in X-Mock-Fault")] = None
+    headers: Annotated[
+        dict[str, str], Meta(description="header lines besides those of every answer, or in place of them")
+    ] = {}
 
 
 class AnswerRule(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -87,11 +91,12 @@ class CannedPassage(Struct, frozen=True, gc=False):
 class ActiveAnswer:
     """A rule at work. Mutable: how many calls it answered."""
 
-    __slots__ = ("_faults", "_regex", "answered", "rule")
+    __slots__ = ("_faults", "_headers", "_regex", "answered", "rule")
 
     def __init__(self, rule: AnswerRule) -> None:
         self.rule = rule
         self.answered = 0
+        self._headers = [added(reply.headers) for reply in rule.replies]
         self._faults = [None if reply.fault is None else parse_fault(reply.fault) for reply in rule.replies]
         try:
             self._regex = None if rule.match.regex is None else re.compile(rule.match.regex, re.DOTALL)
@@ -113,11 +118,11 @@ class ActiveAnswer:
             misses.append("the key is another")
         return misses
 
-    def next_reply(self) -> tuple[Reply, Fault | None]:
-        """The reply whose turn it is, and its fault."""
+    def next_reply(self) -> tuple[Reply, Fault | None, Added]:
+        """The reply whose turn it is, its fault, and the header lines it adds."""
         turn = min(self.answered, len(self.rule.replies) - 1)
         self.answered += 1
-        return self.rule.replies[turn], self._faults[turn]
+        return self.rule.replies[turn], self._faults[turn], self._headers[turn]
 
     def likeness(self, asked: Question) -> float:
         """How near its text is to what was asked, from 0 to 1."""

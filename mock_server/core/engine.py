@@ -226,12 +226,13 @@ class Engine:
             session.withdraw(now)
             why = (scope.given if scope.given.rules else scope.answers).explain(asked)
             return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: {why}")
-        reply, fault = found.next_reply()
+        reply, fault, headers = found.next_reply()
         if fault is not None and (why_not := check_fits(fault, stream=request.stream)):
             session.withdraw(now)
             return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: canned answer: {why_not}")
         if not session.give(given_attempt(reply, first, now), reply.prompt_tokens, fault, free=False):
             return Refusal(INSUFFICIENT_BALANCE, INSUFFICIENT_BALANCE.message)
+        session.headers = headers
         return session
 
     def replay(self, scope: Scope, account: Account, kept: Kept, now: float) -> Session:

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from mock_server.contract.errors import FORCED
 from mock_server.contract.messages import ENCODER
+from mock_server.core.added import Added, added
 from mock_server.core.dice import Concern, Dice
 from mock_server.core.faults import Fault, FaultError, check_fits, parse_fault
 
@@ -49,6 +50,9 @@ class FaultRule(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     ] = None
     hits: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="exactly so many in each `of` calls")] = None
     of: Annotated[Annotated[int, Meta(ge=1, le=10_000)] | None, Meta(description="size of a block for `hits`")] = None
+    headers: Annotated[
+        dict[str, str], Meta(description="header lines of the error besides its own, or in place of them")
+    ] = {}
 
 
 class Strike(Struct, frozen=True, gc=False):
@@ -56,6 +60,7 @@ class Strike(Struct, frozen=True, gc=False):
 
     code: int | None = None
     fault: Fault | None = None
+    headers: Added = ()
 
 
 class Identity(NamedTuple):
@@ -92,7 +97,9 @@ def compile_rule(rule: FaultRule) -> Strike:
     if rule.code is not None:
         if rule.code not in FORCED:
             raise FaultError(f"code must be one of {', '.join(map(str, sorted(FORCED)))}, not {rule.code}")
-        return Strike(code=rule.code)
+        return Strike(code=rule.code, headers=added(rule.headers))
+    if rule.headers:
+        raise FaultError("headers go with code; a fault on the wire has none of its own")
     assert rule.fault is not None
     fault = parse_fault(rule.fault)
     if rule.match.stream is not None and (why := check_fits(fault, stream=rule.match.stream)):

@@ -16,6 +16,7 @@ from mock_server.contract.errors import (
 )
 from mock_server.contract.messages import MAX_TOKENS, Strategy, Usage
 from mock_server.core.account import Account, Grant
+from mock_server.core.added import Added
 from mock_server.core.breaker import Breaker
 from mock_server.core.faults import Fault
 from mock_server.core.forecast import latest_end
@@ -98,6 +99,7 @@ class Session:
         "charged",
         "fault",
         "free",
+        "headers",
         "held_until",
         "ill",
         "over",
@@ -122,6 +124,7 @@ class Session:
         self.fault: Fault | None = None
         self.held_until: float | None = None  # a stall has begun, which ends then
         self.free = False
+        self.headers: Added = ()  # of a given answer
         self.started = now
         self.steps: list[Step] = []
         self.over = False

@@ -80,7 +80,7 @@ def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session 
             exchange.ask_again, exchange.fault = None, choice.strike.fault
             if choice.strike.code is not None:
                 choice.commit()
-                return exchange.force(choice.strike.code)
+                return exchange.force(choice.strike.code, choice.strike.headers)
     decision = _start(exchange, account, head, request, identity, body)
     if isinstance(decision, Session):
         choice.commit()

@@ -15,6 +15,7 @@ from mock_server.contract.errors import (
     Refusal,
 )
 from mock_server.contract.messages import ENCODER, ErrorBody, ErrorResponse
+from mock_server.core.added import Added
 from mock_server.core.engine import MAX_SCOPES
 from mock_server.core.limits import MINUTE_S, Quota
 
@@ -59,12 +60,15 @@ def length_line(body: bytes) -> tuple[bytes, bytes]:
     return b"content-length", b"%d" % len(body)
 
 
-def forced_refusal(status: int, scale: float) -> Refusal:
-    """The error that stands for a forced ``status``; ``scale`` is wall seconds per simulated second."""
+def forced_refusal(status: int, scale: float, headers: Added = ()) -> Refusal:
+    """The error that stands for a forced ``status``; ``scale`` is wall seconds per simulated second.
+
+    ``headers`` are sent besides its own.
+    """
     kind = FORCED[status]
     retry_after = _FORCED_RETRY_AFTER_S / scale if kind is RATE_LIMIT_EXCEEDED else None
     allow = LLM_AUTO.method if kind is METHOD_NOT_ALLOWED else ""
-    return Refusal(kind, kind.message, retry_after, allow=allow)
+    return Refusal(kind, kind.message, retry_after, allow=allow, headers=headers)
 
 
 def quota_headers(quota: Quota, scale: float, unix_now: float) -> Headers:
@@ -94,8 +98,16 @@ def error_headers(refusal: Refusal, scale: float) -> Headers:
         headers.append((b"allow", refusal.allow.encode()))
     if refusal.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, ceil(refusal.retry_after * scale))))
-    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in refusal.headers]
     return headers
+
+
+def with_added(headers: Headers, lines: Added) -> Headers:
+    """``headers`` and further ``lines``, which take the place of those of the same name."""
+    if not lines:
+        return headers
+    more = [(name.lower().encode(), value.encode("latin-1")) for name, value in lines]
+    names = {name for name, _ in more}
+    return [*(line for line in headers if line[0] not in names), *more]
 
 
 def status_of(refusal: Refusal, model_unavailable_status: int) -> int:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from mock_server.contract.errors import Refusal
 from mock_server.contract.messages import ENCODER, ChatResponse
 from mock_server.core.account import Account
+from mock_server.core.added import Added
 from mock_server.core.engine import Engine
 from mock_server.core.faults import Fault
 from mock_server.core.idempotency import Kept
@@ -31,6 +32,7 @@ from mock_server.edge.answers import (
     forced_refusal,
     quota_headers,
     status_of,
+    with_added,
 )
 from mock_server.edge.journal import Entry, Journal
 
@@ -128,19 +130,19 @@ class Exchange(Struct, eq=False):
         if strike.code is None:
             return None
         session.fail(now)
-        return self.force(strike.code)
+        return self.force(strike.code, strike.headers)
 
-    def force(self, status: int) -> Refusal:
-        """The error of a forced ``status``."""
+    def force(self, status: int, headers: Added = ()) -> Refusal:
+        """The error of a forced ``status``, with ``headers`` besides its own."""
         self.forced, self.struck = f"code={status}", True
-        return forced_refusal(status, self.shared.scale)
+        return forced_refusal(status, self.shared.scale, headers)
 
     def refusal(self, refusal: Refusal, now: float) -> WholeAnswer:
         """The error envelope."""
         shared, session = self.shared, self.session
         planned = 0.0 if session is None or not session.steps else session.steps[-1].ended - session.started
         headers = self._headers(JSON_TYPE, planned, planned, planned, now)
-        headers += error_headers(refusal, self.shared.scale)
+        headers = with_added(headers + error_headers(refusal, self.shared.scale), refusal.headers)
         if self.applied:
             headers.append((b"preference-applied", self.applied.encode("latin-1")))
         self.code = refusal.kind.code
@@ -172,7 +174,9 @@ class Exchange(Struct, eq=False):
         if self.fault is not None:  # announce what is planned, what the fault adds included
             first_at += self.fault.adds_before_first_s
             ends_at += self.fault.adds_s
-        return self._headers(kind, ends_at - started, first_at - started, session.attempt.started - started, now)
+        wasted = session.attempt.started - started
+        headers = self._headers(kind, ends_at - started, first_at - started, wasted, now)
+        return with_added(headers, session.headers) if session.headers else headers
 
     def _headers(self, kind: tuple[bytes, bytes], planned: float, first: float, wasted: float, now: float) -> Headers:
         shared, session = self.shared, self.session

@@ -63,6 +63,11 @@ def test_a_rule_strikes_with_its_code_or_its_fault() -> None:
         ({"fault": "delay"}, "delay needs for=SECONDS"),
         ({"hits": 2}, "hits and of go together: exactly `hits` in each `of` calls"),
         ({"of": 2}, "hits and of go together: exactly `hits` in each `of` calls"),
+        ({"fault": "reset", "headers": {"x-a": "b"}}, "headers go with code; a fault on the wire has none of its own"),
+        (
+            {"headers": {"Content-Length": "1"}},
+            "headers: Content-Length belongs to HTTP's own framing; for broken framing there are faults",
+        ),
         ({"hits": 3, "of": 2}, "hits must be at most of, 2, not 3"),
         ({"fault": "eof", "match": {"stream": False}}, "eof cannot strike a plain answer"),
         ({"fault": "empty", "match": {"stream": True}}, "empty cannot strike a stream"),
