@@ -17,6 +17,8 @@ INTRODUCTION: Final = (
 BASE_URL: Final = "https://apiflowx.top"
 AUTHENTICATION: Final = "Bearer token"
 RESPONSE_FORMAT: Final = "JSON"
+TEST_PREFIX: Final = "/__test__/"
+"""What a base URL ends with, and a test id after it, for clients that cannot set headers: the mock's own."""
 PLACEHOLDER_KEY: Final = "YOUR_API_KEY"
 """What stands for the reader's key in the code examples."""
 QUICK_TIPS: Final[tuple[str, ...]] = (

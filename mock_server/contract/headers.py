@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from mock_server.contract.endpoints import TEST_PREFIX
 from mock_server.contract.errors import ATTEMPT_COUNT, FORCED, LAST_ATTEMPT_STATUS
 from mock_server.contract.provenance import DOCUMENTED, MOCK, Provenance, assumed
 
@@ -125,7 +126,8 @@ REQUEST_HEADERS: Final[tuple[RequestHeader, ...]] = (
     RequestHeader(
         "X-Mock-Test",
         False,
-        "the test this call belongs to: limits, balances, faults and journal are kept apart by it",
+        "the test this call belongs to: limits, balances, faults and journal are kept apart by it; "
+        f"`{TEST_PREFIX}ID` before the path does the same",
         "checkout-1",
         MOCK,
         "^[!-~]{0,128}$",

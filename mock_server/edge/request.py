@@ -44,16 +44,19 @@ class Head:
         self.content_type = named.get(b"content-type", b"")
         self.test = ""
         self.wrong_test: Refusal | None = None
-        if named_test := named.get(b"x-mock-test"):
-            self._read_test(named_test)
+        if b"x-mock-test" in named:
+            self._read_test({value for name, value in headers if name == b"x-mock-test"})
         self.faults = [] if b"x-mock-fault" not in named else [v for n, v in headers if n == b"x-mock-fault"]
         self.idempotency = named.get(b"idempotency-key", b"")
         self.prefer = named.get(b"prefer", b"")
         if self.prefer:
             self.prefer = b",".join(value for name, value in headers if name == b"prefer")
 
-    def _read_test(self, value: bytes) -> None:
-        test = read_test_id(value)
+    def _read_test(self, values: set[bytes]) -> None:
+        if len(values) > 1:
+            self.wrong_test = bad_directive("the test ids of X-Mock-Test and of the address contradict each other")
+            return
+        test = read_test_id(values.pop())
         if isinstance(test, Refusal):
             self.wrong_test = test
         else:

@@ -17,6 +17,7 @@ from mock_server.contract.openapi import openapi_json
 from mock_server.core.engine import Engine
 from mock_server.edge.admission import not_allowed, not_found
 from mock_server.edge.request import Head
+from mock_server.http.addresses import without_test
 from mock_server.http.api import Api, arrival_of
 from mock_server.http.context import Context
 from mock_server.http.control.plane import Control, refused
@@ -55,6 +56,8 @@ class MockApp(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "http":
+            scope = without_test(scope)
         if self.cors and scope["type"] == "http":
             await self._preflights(scope, receive, send)
         else:
