@@ -81,7 +81,7 @@ INVALID_API_KEY: Final = ErrorKind(
     401,
     "INVALID_API_KEY",
     "Invalid API key in Authorization header",
-    "the key is missing, malformed, unknown or revoked, all alike",
+    "the key is missing, malformed, given twice, unknown or revoked, all alike",
     False,
     _STATUS_ONLY,
     headers=("WWW-Authenticate",),

@@ -22,6 +22,7 @@ from mock_server.core.limits import MINUTE_S, Quota
 Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE: Final = (b"content-type", b"application/json; charset=utf-8")
+PLAIN_TYPE: Final = (b"content-type", b"text/plain; charset=utf-8")
 EVENTS_TYPE: Final = (b"content-type", b"text/event-stream; charset=utf-8")
 _FORCED_RETRY_AFTER_S: Final = 1.0
 NO_CACHE: Final = (b"cache-control", b"no-cache")

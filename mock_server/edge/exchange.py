@@ -36,6 +36,7 @@ from mock_server.edge.answers import (
 )
 from mock_server.edge.journal import Entry, Journal
 
+ID_HEADER: Final = b"x-request-id"
 _NO_STEPS: Final[tuple[Step, ...]] = ()
 
 
@@ -55,9 +56,9 @@ class Exchanges:
         self.unix_now = unix_now
         self._ids = request_ids(engine.seed)
 
-    def next_id(self) -> str:
-        """An id for one more request."""
-        return next(self._ids)
+    def id_line(self) -> tuple[bytes, bytes]:
+        """The header line with an id for one more request, which is no exchange."""
+        return id_line(next(self._ids))
 
     def open(self, arrived: float, test: str) -> Exchange:
         """An exchange for a request that arrived at a simulated moment on the clock that ``test`` goes by."""
@@ -186,7 +187,7 @@ class Exchange(Struct, eq=False):
         if overhead < 0:
             overhead = 0.0
         self._timing = timing = Timing(planned * to_ms, first * to_ms, overhead * to_ms, tried, wasted * to_ms)
-        headers: Headers = [kind, (b"x-request-id", self.request_id.encode()), timing.header()]
+        headers: Headers = [kind, id_line(self.request_id), timing.header()]
         if self.account is not None and (quota := self.account.quota(now)) is not None:
             headers += quota_headers(quota, scale, shared.unix_now())
         if self.state is not None and self.state.forgotten:
@@ -253,6 +254,11 @@ class Exchange(Struct, eq=False):
             "" if account is None else account.key,
             route,
         )
+
+
+def id_line(request_id: str) -> tuple[bytes, bytes]:
+    """The header line that tells the id of a request."""
+    return ID_HEADER, request_id.encode()
 
 
 def request_ids(seed: int) -> Iterator[str]:

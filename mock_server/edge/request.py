@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -38,9 +38,12 @@ class Head:
 
     __slots__ = ("authorization", "content_type", "faults", "idempotency", "prefer", "test", "wrong_test")
 
-    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
         named = dict(headers)  # where a header is repeated, the last one counts, but for Prefer, which is a list
         self.authorization = named.get(b"authorization", b"")
+        # RFC 9110, 5.3: only lists may come in several lines; two credentials, be they equal, are none.
+        if len(named) < len(headers) and sum(name == b"authorization" for name, _ in headers) > 1:
+            self.authorization = b""
         self.content_type = named.get(b"content-type", b"")
         self.test = ""
         self.wrong_test: Refusal | None = None

@@ -50,6 +50,10 @@ class Api:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    def request_id_line(self) -> tuple[bytes, bytes]:
+        """The header line with an id, for the answer to what is no request at all."""
+        return self._context.exchanges.id_line()
+
     def at_once(self, arrived: float, headers: Headers, body: bytes) -> WholeAnswer | Begun:
         """Decide a POST that arrived whole at the monotonic moment ``arrived``: its answer, or what is to be played."""
         head = Head(headers)

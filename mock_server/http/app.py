@@ -9,13 +9,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from mock_server.clock import SimClock
 from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.contract.openapi import openapi_json
 from mock_server.core.engine import Engine
 from mock_server.edge.admission import not_allowed, not_found
+from mock_server.edge.exchange import ID_HEADER
 from mock_server.edge.request import Head
 from mock_server.http.addresses import without_test
 from mock_server.http.api import Api, arrival_of
@@ -58,6 +59,8 @@ class MockApp(Starlette):
         """Answer one request."""
         if scope["type"] == "http":
             scope = without_test(scope)
+            if scope["path"] != LLM_AUTO.path or scope["method"] == "OPTIONS":
+                send = self._with_id(send)
         if self.cors and scope["type"] == "http":
             await self._preflights(scope, receive, send)
         else:
@@ -68,6 +71,18 @@ class MockApp(Starlette):
             await self.api(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    def _with_id(self, send: Send) -> Send:
+        """Give an answer that has no id one: whatever is no call of the API."""
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message.setdefault("headers", [])
+                if not any(name == ID_HEADER for name, _ in headers):
+                    message["headers"] = [*headers, self.context.exchanges.id_line()]
+            await send(message)
+
+        return send_with_id
 
     @property
     def meter(self) -> LoadMeter:

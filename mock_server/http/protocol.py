@@ -16,9 +16,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from mock_server.contract.endpoints import LLM_AUTO
-from mock_server.edge.answers import WholeAnswer
+from mock_server.edge.answers import PLAIN_TYPE, WholeAnswer
 from mock_server.http.api import BEGUN, WIRE, Api, Begun
-from mock_server.http.wire import CycleWire, message
+from mock_server.http.wire import CycleWire, UnchunkedCycle, message
 
 _METHOD: Final = LLM_AUTO.method.encode()
 _URL: Final = LLM_AUTO.path.encode()
@@ -52,7 +52,9 @@ class MockProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What has come is not HTTP; what came before it is answered first."""
         self.end_of_turn()
-        super().send_400_response(msg)
+        whole = WholeAnswer(400, [PLAIN_TYPE, self.api.request_id_line()], msg.encode())
+        self.transport.write(message(whole, self.server_state.default_headers, keep_alive=False))
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         """A request begins, after the answer to what came before; its scope is made when it goes uvicorn's way."""
@@ -166,6 +168,8 @@ class MockProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers += headers  # the scope holds this very list
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0":
+            self.cycle.__class__ = UnchunkedCycle
         wire = CycleWire(self._arrived, self, self.cycle)
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # the keys are ours
         scope[WIRE] = wire

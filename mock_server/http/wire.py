@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Final, NoReturn, Protocol
 
 from starlette.types import Receive
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from mock_server.edge.answers import Headers, WholeAnswer, length_line
@@ -23,6 +24,7 @@ _FLUSH_S: Final = 0.001
 _ARRIVE_WITHIN_S: Final = 1.0
 _READ_S: Final = 0.020  # 5 ms do on an idle machine; without, Node reads an orderly close
 _SMALL_BYTES: Final = 1024 * 1024
+_UNKNOWN_BYTES: Final = 1 << 62
 
 
 class Wire:
@@ -99,6 +101,20 @@ class Wire:
 
     def close(self) -> None:
         """The request is over."""
+
+
+class UnchunkedCycle(RequestResponseCycle):
+    """uvicorn's cycle for HTTP/1.0, which has no chunks: a body of no stated length ends with the connection."""
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send one message."""
+        if message["type"] == "http.response.start":
+            if not any(name.lower() == b"content-length" for name, _ in message.get("headers", [])):
+                self.chunked_encoding = False
+                self.expected_content_length = _UNKNOWN_BYTES
+        elif message["type"] == "http.response.body" and self.expected_content_length > _UNKNOWN_BYTES // 2:
+            self.expected_content_length = _UNKNOWN_BYTES if message.get("more_body") else len(message.get("body", b""))
+        await super().send(message)
 
 
 class Connection(Protocol):

@@ -135,7 +135,7 @@ def refused(context: Context, refusal: Refusal) -> Response:
     response = Response(error_body(refusal), refusal.kind.status)
     response.raw_headers += [
         JSON_TYPE,
-        (b"x-request-id", context.exchanges.next_id().encode()),
+        context.exchanges.id_line(),
         NO_TIMING.header(),
         *error_headers(refusal, 1.0),
     ]

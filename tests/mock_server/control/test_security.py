@@ -106,6 +106,7 @@ def test_web_pages_may_call_when_told_so(cors_mock: Mock) -> None:
     for path in (PATH, f"{PREFIX}/reset", "/docs"):
         preflight = cors_mock.http.options(path, headers=asked)
         assert (preflight.status_code, preflight.content) == (204, b"")
+        assert len(preflight.headers.get_list("x-request-id")) == 1
         assert preflight.headers["access-control-allow-headers"] == "authorization,content-type,x-mock-test"
         assert "PUT" in preflight.headers["access-control-allow-methods"]
         assert preflight.headers["access-control-allow-private-network"] == "true"

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.mock_server.conftest import StartMock
-from tests.mock_server.wire import PATH, UNLIMITED, Mock, assert_refused, chat, heads, raw_call
+from tests.mock_server.wire import PATH, REQUEST_ID, UNLIMITED, Mock, assert_refused, chat, heads, raw_call
 
 MIB = 1024 * 1024
 HI = '{"role": "user", "content": "hi"}'
@@ -169,6 +169,16 @@ def test_a_key_that_is_not_one_is_refused_like_any_other(mock: Mock, value: byte
     assert "x-ratelimit-limit" not in answer.headers
 
 
+@pytest.mark.parametrize("second", [UNLIMITED, "sk-test-pro", "wrong"])
+@pytest.mark.parametrize("name", [b"Authorization", b"AUTHORIZATION"])
+def test_two_keys_are_none(mock: Mock, second: str, name: bytes) -> None:
+    headers = [(b"Content-Type", b"application/json"), (b"Authorization", f"Bearer {UNLIMITED}".encode())]
+    answer = mock.http.post(PATH, json=chat(), headers=[*headers, (name, f"Bearer {second}".encode())])
+    assert_refused(answer, 401, "INVALID_API_KEY")
+    others = [*headers, (b"X-Other", b"1"), (b"X-Other", b"2")]
+    assert mock.http.post(PATH, json=chat(), headers=others).status_code == 200
+
+
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer ", "bEaReR  "])
 def test_the_scheme_is_read_in_any_case_and_spacing(mock: Mock, scheme: str) -> None:
     assert mock.call(headers={"Authorization": f"{scheme} {UNLIMITED}"}).status_code == 200
@@ -233,6 +243,8 @@ def test_what_is_not_http_gets_a_plain_400(start_mock: StartMock) -> None:
             connection.send(garbage)
             answer = connection.answer()
             assert (answer.status, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
+            assert (answer.body, answer.headers["connection"]) == (b"Invalid HTTP request received.", "close")
+            assert REQUEST_ID.fullmatch(answer.headers["x-request-id"])
             assert connection.rest() == b""
     assert own.call().status_code == 200
     _, stdout, stderr = own.stop()

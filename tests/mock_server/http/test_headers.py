@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from mock_server.contract.accounts import PLANS, TEST_KEYS
-from tests.mock_server.wire import PATH, UNLIMITED, Mock, assert_refused, chat, eventually, raw_call, timing
+from tests.mock_server.wire import PATH, UNLIMITED, Mock, assert_refused, chat, data_of, eventually, raw_call, timing
 
 LIMITS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit-policy", "ratelimit")
 RPM = {row.key: PLANS[row.plan].rpm for row in TEST_KEYS}
@@ -53,6 +54,28 @@ def test_every_answer_has_an_id_and_says_what_was_planned(mock: Mock, send: Call
     assert plan["wasted"] <= plan["planned"]
     assert len(answer.headers.get_list("content-type")) == 1
     assert "server" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/docs"),
+        ("GET", "/openapi.json"),
+        ("HEAD", "/openapi.json"),
+        ("GET", "/__mock__/openapi.json"),
+        ("GET", "/__mock__/health"),
+        ("GET", "/__mock__/metrics"),
+        ("GET", "/__mock__/accounts/nobody"),
+        ("DELETE", "/__mock__/faults"),
+        ("OPTIONS", PATH),
+        ("GET", "/__test__/mine/nowhere"),
+    ],
+)
+def test_what_is_no_call_has_an_id_too_and_each_another(mock: Mock, method: str, path: str) -> None:
+    ids = [mock.http.request(method, path).headers.get_list("x-request-id") for _ in range(2)]
+    assert [len(found) for found in ids] == [1, 1]
+    assert ids[0] != ids[1]
+    assert all(re.fullmatch(r"req_[0-9a-f]{7}", found[0]) for found in ids)
 
 
 @pytest.mark.parametrize("key", [key for key, rpm in RPM.items() if rpm is not None])
@@ -182,6 +205,30 @@ def test_http_1_0_is_answered_and_closed_without_chunks(mock: Mock) -> None:
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert "transfer-encoding" not in answer.headers
         assert connection.rest() == b""
+
+
+@pytest.mark.parametrize(
+    ("fault", "whole"),
+    [("", True), ("framing=bytewise", True), ("bad_chunk", True), ("eof;after=3", False), ("dribble;for=0", True)],
+)
+def test_a_stream_over_http_1_0_has_no_chunks_and_ends_with_the_connection(mock: Mock, fault: str, whole: bool) -> None:
+    stream = not fault.startswith("dribble")
+    call = raw_call(chat(stream=stream, max_tokens=20), version="1.0")
+    if fault:
+        call = call.replace(b"Host:", f"X-Mock-Fault: {fault}\r\nHost:".encode())
+    with mock.connect() as connection:
+        connection.send(call)
+        status, headers = connection.head()
+        body = connection.rest()
+    assert (status, headers["connection"]) == (200, "close")
+    assert "transfer-encoding" not in headers
+    if not stream:
+        assert (len(body), json.loads(body)["success"]) == (int(headers["content-length"]), True)
+        return
+    assert "content-length" not in headers
+    data = data_of(body)
+    assert (data[-1] == "[DONE]") is whole
+    assert json.loads(data[0])["request_id"] == headers["x-request-id"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
