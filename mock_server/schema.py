@@ -6,7 +6,7 @@ the first fault again and to name it. The settings reference in the documentatio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final, NamedTuple, TypeAlias
 
@@ -47,6 +47,12 @@ def faults(value: object, wanted: type[Struct]) -> Iterator[Fault]:
 def find_fault(value: object, wanted: type[Struct]) -> str | None:
     """The first fault of ``value`` as ``path: what is wrong, what is allowed``; None when there is none."""
     return next(map(str, faults(value, wanted)), None)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question that names what is nearest to ``name``, with a space after it; empty where nothing is near."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def settings_of(wanted: type[Struct]) -> Iterator[Setting]:

@@ -7,17 +7,20 @@ from typing import Final, NamedTuple
 
 from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.contract.errors import (
+    ERRORS,
     FORCED,
     INVALID_API_KEY,
     METHOD_NOT_ALLOWED,
     MODEL_UNAVAILABLE,
     RATE_LIMIT_EXCEEDED,
+    UPSTREAM_STATUSES,
     Refusal,
 )
 from mock_server.contract.messages import ENCODER, ErrorBody, ErrorResponse
 from mock_server.core.added import Added
 from mock_server.core.engine import MAX_SCOPES
 from mock_server.core.limits import MINUTE_S, Quota
+from mock_server.core.world import Gateway
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -109,6 +112,13 @@ def with_added(headers: Headers, lines: Added) -> Headers:
     more = [(name.lower().encode(), value.encode("latin-1")) for name, value in lines]
     names = {name for name, _ in more}
     return [*(line for line in headers if line[0] not in names), *more]
+
+
+def possible_statuses(gateway: Gateway) -> frozenset[int]:
+    """Every status that an answer in such a world may have."""
+    chain = gateway.failed_chain_status
+    failed = UPSTREAM_STATUSES.values() if chain == "last" else (chain,)
+    return frozenset((200, *(kind.status for kind in ERRORS), gateway.model_unavailable_status, *failed))
 
 
 def status_of(refusal: Refusal, model_unavailable_status: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import FIRST_COMPLETED, Future, ensure_future, get_running_loop, wait
 from itertools import islice
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -13,6 +13,7 @@ from mock_server.core.session import Route, Step
 from mock_server.edge.journal import RING_SIZE, Entry, Journal, Record, Totals
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake, not_found
+from mock_server.http.control.possible import check_code, check_fault, check_names, check_status, check_test
 
 MAX_WAITS: Final = 1_000
 MAX_WAIT_S: Final = 300.0
@@ -32,7 +33,7 @@ class RequestFilter(Struct, frozen=True, forbid_unknown_fields=True):
     model: Annotated[str | None, Meta(description="which model answered; provider/model is understood too")] = None
     stream: Annotated[bool | None, Meta(description="whether a stream was asked for")] = None
     fault: Annotated[str | None, Meta(description="the beginning of the fault, as `reset` or `code=502`")] = None
-    ending: Annotated[str | None, Meta(description="complete, abandoned or fault")] = None
+    ending: Annotated[Literal["complete", "abandoned", "fault"] | None, Meta(description="how the answer ended")] = None
 
 
 class ListQuery(RequestFilter, frozen=True, forbid_unknown_fields=True):
@@ -240,6 +241,15 @@ def _filter(context: Context, asked: Asked) -> RequestFilter:
     test = same_test(asked.test, wanted.test, "?test=")
     if wanted.key is not None and not wanted.key.startswith("…") and wanted.key not in context.engine.world.accounts:
         mistake("key: no account has this key; calls with a wrong key are found by status=401")
+    if wanted.test is not None:
+        check_test(wanted.test)
+    if wanted.status is not None:
+        check_status(context, wanted.status)
+    if wanted.code is not None:
+        check_code(wanted.code)
+    check_names(context, wanted.provider, wanted.model)
+    if wanted.fault is not None:
+        check_fault(wanted.fault)
     return RequestFilter(
         wanted.key,
         test,

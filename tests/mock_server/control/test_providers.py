@@ -166,6 +166,6 @@ def test_incidents_that_cannot_be_are_refused(plane: Plane, body: object, says: 
 
 def test_the_number_of_incidents_is_bounded(plane: Plane) -> None:
     for _ in range(100):
-        plane.post("incidents", {"kind": "outage", "match": "groq", "for": 1})
+        plane.post("incidents", {"kind": "outage", "match": "groq", "for": 600})
     answer = plane.ask("POST", "incidents", {"kind": "outage", "for": 1})
     assert_refused(answer, 400, "INVALID_MOCK_DIRECTIVE", says="there are 100 incidents already")

@@ -70,6 +70,17 @@ def test_requests_are_found_by_what_they_were(plane: Plane, wanted: dict[str, An
         ("requests/wait", {"timeout": "301"}, "timeout: must be a number >= 0 and <= 300"),
         ("requests/wait", {"timeout": "nan"}, "timeout: must be a number"),
         ("requests", {"key": "sk-nobody-has-this"}, "no account has this key"),
+        ("requests", {"status": "418"}, "status: no answer has 418; there are 200, 400, 401, 402"),
+        ("requests/count", {"status": "503"}, "no answer has 503"),
+        ("requests", {"code": "RATE_LIMITED"}, "did you mean 'RATE_LIMIT_EXCEEDED'? there are INVALID_REQUEST, "),
+        ("requests", {"provider": "opnai"}, "provider: nothing here is 'opnai': did you mean 'openai'? there are "),
+        ("requests/wait", {"model": "gpt-4.2"}, "model: nothing here is 'gpt-4.2': did you mean 'gpt-4.1'? there are "),
+        ("requests", {"model": "groq/gpt-5"}, "model: nothing here is 'groq/gpt-5'"),
+        ("requests", {"fault": "rest"}, "fault: nothing here is 'rest': did you mean 'reset'? there are reset, fin"),
+        ("requests", {"fault": "eof;stage=before_headers"}, "fault: nothing here is 'eof;stage=before_headers'"),
+        ("requests", {"fault": "code=418"}, "fault: nothing here is 'code=418'"),
+        ("requests", {"fault": "reset;stage=mid_stream;boom=1"}, "fault: nothing here is"),
+        ("requests", {"ending": "completed"}, "ending: must be one of abandoned, complete, fault, not 'completed'"),
         ("clock", {"now": "1"}, "no query parameters are known here, but 'now' is given"),
     ],
 )
@@ -80,12 +91,43 @@ def test_parameters_that_cannot_be_understood_are_refused(
     assert "nobody" not in message
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *({"status": status} for status in (0, 200, 404, 413, 502)),
+        *(
+            {"fault": text}
+            for text in ("re", "reset", "delay;stage=before_headers;for=3", "code=502", "code", "framing=")
+        ),
+        {"fault": "reset;stage=mid_stream;after=3;framing=crlf"},
+        {"fault": "reset;stage=mid"},
+        {"model": "openai/gpt-4.1"},
+    ],
+    ids=str,
+)
+def test_what_could_occur_may_be_asked_for(plane: Plane, wanted: dict[str, Any]) -> None:
+    assert plane.get("requests/count", **wanted) == {"count": 0}
+
+
+def test_names_that_only_a_canned_answer_has_may_be_asked_for(plane: Plane) -> None:
+    reply = {"text": "a", "provider": "us", "model": "own-1"}
+    assert_refused(plane.ask("GET", "requests/count", provider="us"), 400, "INVALID_MOCK_DIRECTIVE")
+    plane.post("answers", {"replies": [reply]})
+    assert plane.get("requests/count", provider="us") == {"count": 0}
+    plane.mock.call()
+    plane.delete("answers")
+    for wanted in ({"provider": "us"}, {"model": "own-1"}, {"model": "us/own-1"}):
+        assert plane.get("requests/count", **wanted) == {"count": 1}
+
+
 def test_a_parameter_given_twice_or_against_the_header_is_refused(plane: Plane) -> None:
     twice = plane.mock.http.get("/__mock__/requests?status=200&status=401")
     assert_refused(twice, 400, "INVALID_MOCK_DIRECTIVE", says="?status= is given twice")
     against = plane.mock.http.get("/__mock__/requests?test=a", headers={"X-Mock-Test": "b"})
     assert_refused(against, 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test and ?test= contradict each other")
     assert plane.get("requests/count", test="a") == {"count": 0}
+    impossible = plane.mock.http.get("/__mock__/requests?test=two+words")
+    assert_refused(impossible, 400, "INVALID_MOCK_DIRECTIVE", says="test: X-Mock-Test must be at most 128 visible")
 
 
 def test_waiting_ends_with_the_request_that_was_waited_for(slow_plane: Plane) -> None:
