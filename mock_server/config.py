@@ -19,7 +19,8 @@ from mock_server.core.faults import FaultError
 from mock_server.core.latency import Empirical, Law, LognormalLatency
 from mock_server.core.rules import compile_rule
 from mock_server.core.world import World, built_in_accounts
-from mock_server.schema import find_fault, join
+from mock_server.impossible import never_answers, never_happens, never_strikes, shadowed, shadowed_answers
+from mock_server.schema import did_you_mean, find_fault, join
 
 DEFAULT_WORLD: Final = "realistic"
 
@@ -39,8 +40,7 @@ def preset_names() -> tuple[str, ...]:
 def preset_source(name: str) -> str:
     """The TOML of a preset. Raises :class:`WorldError` when there is none of that name."""
     if name not in preset_names():
-        near = get_close_matches(name, preset_names(), n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = did_you_mean(name, preset_names())
         msg = f"no world {name!r}: {hint}worlds are {', '.join(preset_names())}, or the path of a .toml file"
         raise WorldError(msg)
     return _presets().joinpath(f"{name}.toml").read_text(encoding="utf-8")
@@ -143,9 +143,8 @@ def _check_names(world: World, name: str) -> None:
             raise WorldError(msg)
     _check_rules(world, name)
     for index, incident in enumerate(world.incidents):
-        if not any(incident.concerns(*model.split("/", 1)) for model in world.models):
-            known = ", ".join(world.models)
-            msg = f"{name}: incidents[{index}].match is about no model: {incident.match!r}; models are {known}"
+        if why := never_happens(incident, world):
+            msg = f"{name}: incidents[{index}].{why}"
             raise WorldError(msg)
         if incident.every is not None and incident.lasts is None:
             msg = f"{name}: incidents[{index}].every needs a `for`: how long each one lasts"
@@ -156,7 +155,7 @@ def _check_names(world: World, name: str) -> None:
 
 
 def _check_rules(world: World, name: str) -> None:
-    """Faults and canned answers must be clear."""
+    """Faults and canned answers must be clear, and about calls that there can be."""
     checks: list[tuple[str, Callable[[], object]]] = [
         *((f"faults[{index}]", partial(compile_rule, rule)) for index, rule in enumerate(world.faults)),
         *((f"answers[{index}]", partial(ActiveAnswer, rule)) for index, rule in enumerate(world.answers)),
@@ -167,6 +166,16 @@ def _check_rules(world: World, name: str) -> None:
         except FaultError as error:
             msg = f"{name}: {where}: {error}"
             raise WorldError(msg) from None
+    never = [
+        *((f"faults[{index}]", never_strikes(rule, world)) for index, rule in enumerate(world.faults)),
+        *((f"answers[{index}]", never_answers(rule, world)) for index, rule in enumerate(world.answers)),
+        *((f"faults[{index}]", why) for index, why in shadowed(world.faults)),
+        *((f"answers[{index}]", why) for index, why in shadowed_answers(world.answers)),
+    ]
+    for where, why in never:
+        if why is not None:
+            msg = f"{name}: {where}{'.' if why.startswith(('match.', 'rate ')) else ': '}{why}"
+            raise WorldError(msg)
 
 
 def _contradiction(law: Law) -> str | None:

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"contract", "exits", "launch"}),
     frozenset({"core"}),
     frozenset({"edge"}),
-    frozenset({"clock", "config", "page", "schema", "virtual"}),
+    frozenset({"clock", "config", "impossible", "page", "schema", "virtual"}),
     frozenset({"http"}),
     frozenset({"__main__"}),
 )

@@ -20,7 +20,7 @@ from mock_server.contract.messages import ENCODER, ErrorBody, ErrorResponse
 from mock_server.core.added import Added
 from mock_server.core.engine import MAX_SCOPES
 from mock_server.core.limits import MINUTE_S, Quota
-from mock_server.core.world import Gateway
+from mock_server.core.world import GatewaySettings
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -114,7 +114,7 @@ def with_added(headers: Headers, lines: Added) -> Headers:
     return [*(line for line in headers if line[0] not in names), *more]
 
 
-def possible_statuses(gateway: Gateway) -> frozenset[int]:
+def possible_statuses(gateway: GatewaySettings) -> frozenset[int]:
     """Every status that an answer in such a world may have."""
     chain = gateway.failed_chain_status
     failed = UPSTREAM_STATUSES.values() if chain == "last" else (chain,)

@@ -8,15 +8,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mock_server.core.account import shown
-from mock_server.core.canned import ActiveAnswer, AnswerMatch, AnswerRule, names_model
+from mock_server.core.canned import ActiveAnswer, AnswerMatch, AnswerRule
 from mock_server.core.faults import FaultError
 from mock_server.core.rules import ActiveRule, FaultRule, Match
 from mock_server.core.scope import Scope
-from mock_server.core.world import World
 from mock_server.edge.request import MAX_TEST_ID, read_test_id
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake
 from mock_server.http.control.journal import same_test
+from mock_server.impossible import never_answers, never_strikes
 
 Source = Literal["queued", "world"]
 M = TypeVar("M", Match, AnswerMatch)
@@ -68,12 +68,9 @@ def list_faults(context: Context, asked: Asked) -> Faults:
 def queue_fault(context: Context, asked: Asked) -> FaultView:
     """Let a fault strike the test's matching calls: the next `times`, one in `every`, a `rate`, `hits` in each `of`."""
     rule: FaultRule = asked.body
-    match = _checked(context.engine.world, asked.test, rule.match)
-    models = context.engine.world.models
-    if match.provider is not None and not any(name.partition("/")[0] == match.provider for name in models):
-        mistake(f"match.provider is about no model; models are {', '.join(models)}")
-    if match.model is not None and not any(match.model in (name, name.partition("/")[2]) for name in models):
-        mistake(f"match.model is about no model; models are {', '.join(models)}")
+    match = _checked(asked.test, rule.match)
+    if why := never_strikes(rule, context.engine.world):
+        mistake(why)
     try:
         return _fault_view("queued", context.scope(match.test).queued.add(replace(rule, match=match)))
     except FaultError as error:
@@ -95,10 +92,9 @@ def list_answers(context: Context, asked: Asked) -> Answers:
 def queue_answer(context: Context, asked: Asked) -> AnswerView:
     """Give a canned answer to the test's matching calls: the first reply, then the next; the last one repeats."""
     rule: AnswerRule = asked.body
-    world = context.engine.world
-    match = _checked(world, asked.test, rule.match)
-    if match.model is not None and not any(names_model(match.model, *name.split("/", 1)) for name in world.models):
-        mistake(f"match.model is about no model; models are {', '.join(world.models)}")
+    match = _checked(asked.test, rule.match)
+    if why := never_answers(rule, context.engine.world):
+        mistake(why)
     try:
         return _answer_view("queued", context.scope(match.test).given.add(replace(rule, match=match)))
     except FaultError as error:
@@ -115,13 +111,11 @@ def _meant(context: Context, asked: Asked) -> list[Scope]:
     return list(context.engine.scopes()) if asked.test is None else [context.scope(asked.test)]
 
 
-def _checked(world: World, test: str | None, match: M) -> M:
-    """The match with the test id of the header; it must not be about what cannot be."""
+def _checked(test: str | None, match: M) -> M:
+    """The match with the test id of the header."""
     named = same_test(test, match.test, "match.test")
     if named is not None and not isinstance(read_test_id(named.encode("utf-8", "replace")), str):
         mistake(f"match.test must be at most {MAX_TEST_ID} visible ASCII characters")
-    if match.key is not None and match.key not in world.accounts:
-        mistake("match.key: no account has this key, so that nothing would ever match")
     return replace(match, test=named)
 
 

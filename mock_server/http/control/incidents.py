@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 from mock_server.core.world import Incident
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake, not_found
+from mock_server.impossible import never_happens
 
 MAX_FOR_S = 86_400
 
@@ -65,8 +66,8 @@ def start_incident(context: Context, asked: Asked) -> IncidentView:
         wanted.kind, wanted.match, now - scope.begun, wanted.lasts, None, wanted.rate, wanted.slow, wanted.announced,
         wanted.ramp,
     )  # fmt: skip
-    if not any(incident.concerns(candidate.provider, candidate.model) for candidate in scope.catalogue):
-        mistake(f"match is about no model; models are {', '.join(c.name for c in scope.catalogue)}")
+    if why := never_happens(incident, scope.world):
+        mistake(why)
     if wanted.slow > 1 and scope.world.latency_scale == 0:
         mistake("slow: this world has no latencies to multiply")
     try:

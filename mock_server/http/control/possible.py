@@ -69,8 +69,8 @@ def check_fault(fault: str) -> None:
 
 
 def _canned_replies(context: Context) -> list[Reply]:
-    rules = [*context.engine.world.answers, *(active.rule for active in context.engine.canned.rules)]
-    return [reply for rule in rules for reply in rule.replies]
+    given = (active.rule for scope in context.engine.scopes() for active in scope.given.rules)
+    return [reply for rule in (*context.engine.world.answers, *given) for reply in rule.replies]
 
 
 def _refuse(what: str, wanted: str, known: Iterable[str]) -> NoReturn:

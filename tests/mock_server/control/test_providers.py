@@ -153,7 +153,7 @@ def test_an_announced_incident_is_routed_around(plane: Plane) -> None:
         ({"kind": "flood", "for": 1}, "kind: must be one of brownout, outage, rate_limited, not 'flood'"),
         ({"kind": "outage", "for": 0}, "for: must be a number > 0"),
         ({"kind": "outage", "for": 86_401}, "for: must be a number > 0 and <= 86400"),
-        ({"kind": "outage", "for": 1, "match": "acme"}, "match is about no model; models are"),
+        ({"kind": "outage", "for": 1, "match": "acme"}, "match is about no model: 'acme'; models are"),
         ({"kind": "brownout", "for": 1, "slow": 2}, "slow: this world has no latencies"),
         ({"kind": "outage", "for": 1, "at": 5}, "at: unknown key"),
     ],

@@ -223,7 +223,7 @@ def test_a_fault_of_a_provider_strikes_who_answers_after_failover(
 
 def test_a_request_directive_comes_before_the_worlds_faults(start_mock: StartMock, tmp_path: Path) -> None:
     world = tmp_path / "world.toml"
-    world.write_text('extends = "instant"\n[[faults]]\ncode = 429\n[[faults]]\ncode = 500\n')
+    world.write_text('extends = "instant"\n[[faults]]\ncode = 429\ntimes = 1\n[[faults]]\ncode = 500\n')
     mock = start_mock("--world", str(world))
     assert mock.call().status_code == 429
     assert mock.call(headers={"X-Mock-Fault": "empty"}).content == b""
