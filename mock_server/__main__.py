@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,22 +15,29 @@ from typing import Final, NoReturn
 
 from mock_server.clock import SimClock
 from mock_server.config import DEFAULT_WORLD, WorldError, load_world, preset_names, read_source
+from mock_server.exits import Exit, guarded
 from mock_server.launch import STOP_WITH_STDIN
 
 PROGRAM: Final = "mock-server"
 DISTRIBUTION: Final = "apiflowx-harness"
-WRONG_USAGE: Final = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    return guarded(PROGRAM, partial(_run, argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         args = _parser().parse_args(argv)
         command = {"serve": _serve, "openapi": _openapi, "worlds": _worlds}[args.command]
         return command(args)
+    except BrokenPipeError:  # the reader has seen enough; the interpreter must not try to flush again
+        _discard_output()
+        return Exit.UNREAD
     except (WorldError, UsageError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return WRONG_USAGE
+        return Exit.UNUSABLE
 
 
 class UsageError(ValueError):
@@ -66,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         STOP_WITH_STDIN, action="store_true", help="stop when stdin is closed, so that no mock outlives who started it"
     )
     openapi = commands.add_parser("openapi", help="print the API's OpenAPI 3.1 document")
+    openapi.add_argument(
+        "--with-directives", action="store_true", help="with what is the mock's own: its directives and control plane"
+    )
     openapi.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE instead")
     worlds = commands.add_parser("worlds", help="list the preset worlds, or print one as TOML")
     worlds.add_argument("name", nargs="?", metavar="NAME", help="the world to print, to copy and edit")
@@ -131,7 +142,7 @@ def _serve(args: argparse.Namespace) -> int:
         host = f"[{args.host}]" if ":" in args.host else args.host
         url = f"{'http' if tls is None else 'https'}://{host}:{port}"
         serve(app, listener, url, tls, stop_with=sys.stdin.fileno() if args.stop_with_stdin else None)
-    return 0
+    return Exit.PASSED
 
 
 def _refuse_open_host(host: str, token: str | None) -> None:
@@ -149,27 +160,37 @@ def _refuse_open_host(host: str, token: str | None) -> None:
 
 
 def _openapi(args: argparse.Namespace) -> int:
-    from mock_server.contract.openapi import openapi_json  # imported here to keep the other commands quick
+    # Imported here to keep the other commands quick.
+    from mock_server.contract.openapi import indented, openapi
+    from mock_server.http.control.document import whole_openapi
 
-    document = openapi_json(_version())
+    document = indented((whole_openapi if args.with_directives else openapi)(_version()))
     if args.output is None:
-        sys.stdout.buffer.write(document)
-        return 0
+        return _show(document.decode())
     try:
         args.output.write_bytes(document)
     except OSError as error:
         raise UsageError(f"cannot write {args.output}: {(error.strerror or str(error)).lower()}") from None
-    return 0
+    return Exit.PASSED
 
 
 def _worlds(args: argparse.Namespace) -> int:
     if args.name is not None:
-        sys.stdout.write(read_source(args.name))
-        return 0
-    for name in preset_names():
-        mark = " (default)" if name == DEFAULT_WORLD else ""
-        print(f"{name:<14}{load_world(name).description}{mark}")
-    return 0
+        return _show(read_source(args.name))
+    marks = {DEFAULT_WORLD: " (default)"}
+    return _show("".join(f"{name:<14}{load_world(name).description}{marks.get(name, '')}\n" for name in preset_names()))
+
+
+def _show(text: str) -> int:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output()
+        raise UsageError(f"cannot write the output: {(error.strerror or str(error)).lower()}") from None
+    return Exit.PASSED
 
 
 def _version() -> str:
@@ -183,17 +204,13 @@ def run() -> NoReturn:
     """Entry point of the command line: an interrupt ends it quietly."""
     try:
         code = main()
-        sys.stdout.flush()
     except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:  # the reader has seen enough; the interpreter must not try to flush again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
-    except OSError as error:  # of writing to stdout; whatever else cannot be read or written is reported where it is
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(f"{PROGRAM}: cannot write the output: {(error.strerror or str(error)).lower()}", file=sys.stderr)
-        code = WRONG_USAGE
+        code = Exit.INTERRUPTED
     sys.exit(code)
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

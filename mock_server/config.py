@@ -23,6 +23,7 @@ from mock_server.impossible import never_answers, never_happens, never_strikes, 
 from mock_server.schema import did_you_mean, find_fault, join
 
 DEFAULT_WORLD: Final = "realistic"
+_NO_CALL: Final = "rate is 0: it would strike no call"
 
 Table = dict[str, Any]
 
@@ -167,6 +168,7 @@ def _check_rules(world: World, name: str) -> None:
             msg = f"{name}: {where}: {error}"
             raise WorldError(msg) from None
     never = [
+        *((f"faults[{index}]", _NO_CALL) for index, rule in enumerate(world.faults) if rule.rate == 0),
         *((f"faults[{index}]", never_strikes(rule, world)) for index, rule in enumerate(world.faults)),
         *((f"answers[{index}]", never_answers(rule, world)) for index, rule in enumerate(world.answers)),
         *((f"faults[{index}]", why) for index, why in shadowed(world.faults)),

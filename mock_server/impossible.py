@@ -18,10 +18,7 @@ Models = Mapping[str, Model]
 
 def never_strikes(rule: FaultRule, world: World) -> str | None:
     """Why a fault can strike no call; None when it can."""
-    match = rule.match
-    if rule.rate == 0:
-        return "rate is 0: it would strike no call"
-    return _nobodys_calls(match, world.accounts) or _nobody_answers(match, world.models)
+    return _nobodys_calls(rule.match, world.accounts) or _nobody_answers(rule.match, world.models)
 
 
 def never_answers(rule: AnswerRule, world: World) -> str | None:

@@ -94,6 +94,9 @@ RESPONSE_HEADERS: Final[tuple[Header, ...]] = (
 )
 
 
+_FORCIBLE: Final = f"^({'|'.join(str(status) for status in sorted(FORCED))})$"
+
+
 class RequestHeader(msgspec.Struct, frozen=True):
     """A request header the API or the mock reads."""
 
@@ -114,7 +117,7 @@ REQUEST_HEADERS: Final[tuple[RequestHeader, ...]] = (
         "`code=STATUS` forces that error (RFC 7240), as `?__code=STATUS` does; other preferences are ignored",
         "code=429",
         MOCK,
-        f"^code=({'|'.join(str(status) for status in sorted(FORCED))})$",
+        _FORCIBLE.replace("^", "^code="),
     ),
     RequestHeader(
         "X-Mock-Fault",
@@ -133,3 +136,9 @@ REQUEST_HEADERS: Final[tuple[RequestHeader, ...]] = (
         "^[!-~]{0,128}$",
     ),
 )
+
+QUERY_DIRECTIVES: Final[tuple[RequestHeader, ...]] = (
+    RequestHeader("__code", False, "as `Prefer: code=STATUS`", "429", MOCK, _FORCIBLE),
+    RequestHeader("__fault", False, "as `X-Mock-Fault`", "reset", MOCK),
+)
+"""The directives of the query string, for clients that cannot set headers."""

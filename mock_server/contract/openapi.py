@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -10,7 +10,7 @@ from mock_server.contract.accounts import TEST_KEYS
 from mock_server.contract.endpoints import BASE_URL, ENDPOINTS, INTRODUCTION, TITLE, Endpoint
 from mock_server.contract.errors import ATTEMPT_COUNT, ERRORS, LAST_ATTEMPT_STATUS, STATUSES, ErrorKind
 from mock_server.contract.examples import EXAMPLE_REQUESTS, EXAMPLE_RESPONSE, EXAMPLE_STREAM
-from mock_server.contract.headers import REQUEST_HEADERS, RESPONSE_HEADERS, Header, RequestHeader
+from mock_server.contract.headers import QUERY_DIRECTIVES, REQUEST_HEADERS, RESPONSE_HEADERS, Header, RequestHeader
 from mock_server.contract.messages import (
     FIELDS,
     ChatRequest,
@@ -21,7 +21,7 @@ from mock_server.contract.messages import (
     StreamOpening,
     StreamPiece,
 )
-from mock_server.contract.provenance import Provenance
+from mock_server.contract.provenance import Provenance, Source
 
 Document = dict[str, Any]
 
@@ -41,17 +41,20 @@ _ALWAYS: Final = ("X-Request-Id", "Server-Timing")
 _UNAUTHENTICATED: Final = (401, 404, 405)
 
 
-def openapi(version: str) -> Document:
-    """The document as plain values, ready for JSON."""
+def openapi(version: str, *, directives: bool = False) -> Document:
+    """The gateway's document as plain values, ready for JSON; with the mock's ``directives`` if asked for.
+
+    Generators of clients and fuzzers take what is described for part of the API, so a mock's own is not.
+    """
     return {
         "openapi": "3.1.0",
         "info": {"title": f"APIFlowX {TITLE}", "version": version, "description": INTRODUCTION},
         "servers": [{"url": "/"}, {"url": BASE_URL}],
         "security": [{"apiKey": []}],
-        "paths": {endpoint.path: {endpoint.method.lower(): _operation(endpoint)} for endpoint in ENDPOINTS},
+        "paths": {endpoint.path: {endpoint.method.lower(): _operation(endpoint, directives)} for endpoint in ENDPOINTS},
         "components": {
             "schemas": _schemas(),
-            "headers": {header.name: _header(header) for header in RESPONSE_HEADERS},
+            "headers": {row.name: _header(row) for row in RESPONSE_HEADERS if _told(row.provenance, directives)},
             "securitySchemes": {
                 "apiKey": {
                     "type": "http",
@@ -63,9 +66,9 @@ def openapi(version: str) -> Document:
     }
 
 
-def openapi_json(version: str) -> bytes:
-    """The document as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(openapi(version)), indent=2) + b"\n"
+def indented(document: Document) -> bytes:
+    """A document as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
 def _schemas() -> Document:
@@ -85,13 +88,22 @@ def _find(components: Document, path: str) -> Document:
     return schema
 
 
-def _operation(endpoint: Endpoint) -> Document:
+def _told(provenance: Provenance, directives: bool) -> bool:
+    """Whether a row is about the gateway, or the mock's own is asked for too."""
+    return directives or provenance.source is not Source.MOCK
+
+
+def _operation(endpoint: Endpoint, directives: bool) -> Document:
+    headers = [row for row in REQUEST_HEADERS if row.name not in _NOT_PARAMETERS and _told(row.provenance, directives)]
     return {
         "operationId": "llmAuto",
         "summary": endpoint.name,
         "description": endpoint.summary,
         **_provenance(endpoint.provenance),
-        "parameters": [_parameter(header) for header in REQUEST_HEADERS if header.name not in _NOT_PARAMETERS],
+        "parameters": [
+            *(_parameter(row, "header") for row in headers),
+            *(_parameter(row, "query") for row in QUERY_DIRECTIVES if directives),
+        ],
         "requestBody": {
             "required": True,
             "content": {
@@ -101,14 +113,17 @@ def _operation(endpoint: Endpoint) -> Document:
                 }
             },
         },
-        "responses": {"200": _success(), **{str(status): _failure(status) for status in _error_statuses()}},
+        "responses": {
+            "200": _success(directives),
+            **{str(status): _failure(status, directives) for status in _error_statuses()},
+        },
     }
 
 
-def _parameter(header: RequestHeader) -> Document:
+def _parameter(header: RequestHeader, where: Literal["header", "query"]) -> Document:
     return {
         "name": header.name,
-        "in": "header",
+        "in": where,
         "required": header.required,
         "description": header.meaning,
         "schema": {"type": "string"} if header.pattern is None else {"type": "string", "pattern": header.pattern},
@@ -117,11 +132,11 @@ def _parameter(header: RequestHeader) -> Document:
     }
 
 
-def _success() -> Document:
+def _success(directives: bool) -> Document:
     events = [StreamOpening, StreamPiece, StreamClosing, StreamError]
     return {
         "description": _meaning(200),
-        "headers": _headers_for(200),
+        "headers": _headers_for(200, directives),
         "content": {
             "application/json": {
                 "schema": {"$ref": _REF.format(name="ChatResponse")},
@@ -140,11 +155,11 @@ def _success() -> Document:
     }
 
 
-def _failure(status: int) -> Document:
-    kinds = [kind for kind in ERRORS if kind.status == status]
+def _failure(status: int, directives: bool) -> Document:
+    kinds = [kind for kind in ERRORS if kind.status == status and _told(kind.provenance, directives)]
     return {
         "description": "; ".join(f"{kind.code}: {kind.when}" for kind in kinds),
-        "headers": _headers_for(status),
+        "headers": _headers_for(status, directives),
         "content": {
             "application/json": {
                 "schema": {
@@ -176,7 +191,7 @@ def _meaning(status: int) -> str:
     return next(row.meaning for row in STATUSES if row.status == status)
 
 
-def _headers_for(status: int) -> Document:
+def _headers_for(status: int, directives: bool) -> Document:
     def applies(name: str) -> bool:
         if name in _ONLY_ON:
             return status in _ONLY_ON[name]
@@ -185,7 +200,7 @@ def _headers_for(status: int) -> Document:
     return {
         header.name: {"$ref": f"#/components/headers/{header.name}"}
         for header in RESPONSE_HEADERS
-        if applies(header.name)
+        if applies(header.name) and _told(header.provenance, directives)
     }
 
 

@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mock_server.clock import SimClock
 from mock_server.contract.endpoints import LLM_AUTO
-from mock_server.contract.openapi import openapi_json
+from mock_server.contract.openapi import indented, openapi
 from mock_server.core.engine import Engine
 from mock_server.edge.admission import not_allowed, not_found
 from mock_server.edge.exchange import ID_HEADER
@@ -44,7 +44,7 @@ class MockApp(Starlette):
     ) -> None:
         self.context = Context(engine, clock, unix_now, world_name=world_name, version=version)
         self.api = Api(self.context)
-        self._openapi = openapi_json(version)
+        self._openapi = indented(openapi(version))
         routes = [
             Route("/openapi.json", self._openapi_document),
             Route("/docs", self._documentation),

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from mock_server.__main__ import main
 from mock_server.config import load_world, preset_names
+from mock_server.exits import Exit
 from tests.mock_server.conftest import StartMock
 from tests.mock_server.wire import Mock, chat, eventually, raw_call
 
@@ -182,13 +184,33 @@ def test_openapi_is_printed_or_written_the_same(mock: Mock, tmp_path: Path) -> N
     assert json.loads(printed.stdout) == mock.http.get("/openapi.json").json()
 
 
+def test_openapi_is_printed_with_the_mocks_own_if_asked_for(mock: Mock) -> None:
+    printed = run("openapi", "--with-directives")
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert json.loads(printed.stdout) == mock.http.get("/__mock__/openapi.json").json()
+    assert "X-Mock-Fault" in printed.stdout
+    assert "X-Mock-Fault" not in run("openapi").stdout
+
+
+def test_an_error_of_its_own_is_no_failed_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mock_server.__main__.preset_names", lambda: 1 / 0)
+    assert main(["worlds"]) == Exit.BROKEN
+    said = capsys.readouterr().err
+    assert said.startswith("mock-server: an error of its own, not yours (ZeroDivisionError")
+    Path(said.split()[-1]).unlink()
+
+
 @pytest.mark.parametrize("where", [".", "no/such/folder/openapi.json"])
 def test_openapi_that_cannot_be_written_is_said(tmp_path: Path, where: str) -> None:
     path = tmp_path / where
     assert f"cannot write {path}: " in refused("openapi", "--output", str(path))
 
 
-@pytest.mark.parametrize("arguments", [["openapi"], ["worlds"], ["worlds", "realistic"]])
+@pytest.mark.parametrize(
+    "arguments", [["openapi"], ["openapi", "--with-directives"], ["worlds"], ["worlds", "realistic"]]
+)
 def test_a_reader_that_closes_early_sees_no_traceback(arguments: list[str]) -> None:
     reader = subprocess.Popen(
         [sys.executable, "-m", "mock_server", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""The control plane's own OpenAPI document, derived from its table."""
+"""The mock's own OpenAPI document: the gateway's with the mock's directives, and the control plane's table."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from mock_server.contract.messages import ErrorResponse
+from mock_server.contract.openapi import openapi
 from mock_server.http.control.asked import Nothing, fields_of
 from mock_server.http.control.table import OPERATIONS, PREFIX, Operation
 
@@ -25,8 +26,18 @@ _FAILURES: Final = {
 }
 
 
+def whole_openapi(version: str) -> Document:
+    """The gateway with the mock's directives, and the control plane, as plain values."""
+    gateway, control = openapi(version, directives=True), control_openapi(version)
+    gateway["info"]["title"] += ", as the mock answers it"
+    gateway["servers"] = [{"url": "/"}]
+    gateway["paths"] |= control["paths"]
+    gateway["components"]["schemas"] |= control["components"]["schemas"]
+    return gateway
+
+
 def control_openapi(version: str) -> Document:
-    """The document as plain values."""
+    """The control plane as plain values."""
     types: list[type[Struct]] = [ErrorResponse]
     for endpoint in OPERATIONS:
         types += [kind for kind in (endpoint.answer, endpoint.body) if kind is not None and kind not in types]
@@ -50,6 +61,7 @@ def control_openapi(version: str) -> Document:
 def _operation(endpoint: Operation) -> Document:
     operation: Document = {
         "operationId": endpoint.name,
+        "security": [],
         "summary": endpoint.meaning,
         "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint.query), *_HEADERS],
         "responses": {"200": _success(endpoint)}

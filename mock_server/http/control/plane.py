@@ -14,12 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mock_server.contract.errors import INVALID_API_KEY, Refusal
+from mock_server.contract.openapi import indented
 from mock_server.edge.answers import FORGOTTEN, JSON_TYPE, NO_TIMING, error_body, error_headers
 from mock_server.edge.request import WRONG_TYPE, Head, bad_directive
 from mock_server.http.body import read_body
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, MistakeError, Nothing, mistake, read_json, read_query
-from mock_server.http.control.document import control_openapi
+from mock_server.http.control.document import whole_openapi
 from mock_server.http.control.table import OPERATIONS, PREFIX, Operation, Said
 
 TOKEN_HEADER: Final = "x-mock-admin-token"  # noqa: S105 - the name of a header
@@ -35,7 +36,7 @@ class Control:
     def __init__(self, context: Context, token: str | None) -> None:
         self._context = context
         self._token = token
-        self._document = msgspec.json.format(msgspec.json.encode(control_openapi(context.version)), indent=2) + b"\n"
+        self._document = indented(whole_openapi(context.version))
 
     def routes(self) -> list[Route]:
         """The routes to mount, one for each path."""

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from mock_server.contract.errors import ERRORS
-from mock_server.contract.headers import REQUEST_HEADERS, RESPONSE_HEADERS
+from mock_server.contract.headers import QUERY_DIRECTIVES, REQUEST_HEADERS, RESPONSE_HEADERS
 from mock_server.contract.messages import (
     DONE,
     FIELDS,
@@ -23,7 +23,8 @@ from mock_server.contract.messages import (
     StreamOpening,
     StreamPiece,
 )
-from mock_server.contract.openapi import openapi, openapi_json
+from mock_server.contract.openapi import indented, openapi
+from mock_server.contract.provenance import MOCK
 from mock_server.contract.reading import read_request
 
 Document = dict[str, Any]
@@ -31,6 +32,13 @@ Document = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def document() -> Document:
+    """With the mock's directives."""
+    return openapi("1", directives=True)
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Document:
+    """The gateway alone."""
     return openapi("1")
 
 
@@ -59,8 +67,26 @@ def source(thing: Document) -> str:
 
 
 def test_the_text_is_the_document(document: Document) -> None:
-    assert json.loads(openapi_json("1")) == json.loads(msgspec.json.encode(document))
+    assert json.loads(indented(document)) == json.loads(msgspec.json.encode(document))
     assert (document["openapi"], document["info"]["version"]) == ("3.1.0", "1")
+
+
+def test_the_gateways_document_says_nothing_that_is_the_mocks_own(document: Document, gateway: Document) -> None:
+    said = json.dumps(gateway)
+    own = [row.name for row in (*REQUEST_HEADERS, *QUERY_DIRECTIVES) if row.provenance is MOCK]
+    own += [row.name for row in RESPONSE_HEADERS if row.provenance is MOCK]
+    own += [kind.code for kind in ERRORS if kind.provenance is MOCK]
+    assert {"Prefer", "X-Mock-Fault", "X-Mock-Test", "__code", "__fault", "Server-Timing"} <= set(own)
+    assert [name for name in own if name in said or name not in json.dumps(document)] == []
+    assert gateway["paths"]["/v1/llm/auto"]["post"]["parameters"] == []
+    assert '"mock"' not in said
+
+
+def test_both_documents_say_the_same_of_the_gateway(document: Document, gateway: Document) -> None:
+    assert gateway["components"]["schemas"] == document["components"]["schemas"]
+    mine, whole = (each["paths"]["/v1/llm/auto"]["post"] for each in (gateway, document))
+    assert mine["requestBody"] == whole["requestBody"]
+    assert set(mine["responses"]) == set(whole["responses"])
 
 
 def test_every_reference_leads_somewhere(document: Document) -> None:
@@ -94,8 +120,10 @@ def test_every_header_is_described_with_its_mark(document: Document, operation: 
         assert source(shown) == header.provenance.source.value
         assert header.meaning in shown["description"]
     parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
-    assert set(parameters) == {header.name for header in REQUEST_HEADERS} - {"Authorization", "Content-Type"}
-    for asked in REQUEST_HEADERS:
+    asked_for = (*REQUEST_HEADERS, *QUERY_DIRECTIVES)
+    assert set(parameters) == {header.name for header in asked_for} - {"Authorization", "Content-Type"}
+    assert {name for name, row in parameters.items() if row["in"] == "query"} == {"__code", "__fault"}
+    for asked in asked_for:
         if asked.name in parameters:
             assert source(parameters[asked.name]) == asked.provenance.source.value
     assert document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"

@@ -184,3 +184,12 @@ def test_the_openapi_document_is_served_and_shows_where_to_get_keys(mock: Mock) 
     assert (answer.status_code, document["openapi"]) == (200, "3.1.0")
     assert list(document["paths"]) == [PATH]
     assert UNLIMITED in document["components"]["securitySchemes"]["apiKey"]["description"]
+    assert document["paths"][PATH]["post"]["parameters"] == []
+
+
+def test_the_mocks_own_document_has_its_directives_and_its_control_plane(mock: Mock) -> None:
+    own = mock.http.get("/__mock__/openapi.json").json()
+    names = {parameter["name"] for parameter in own["paths"][PATH]["post"]["parameters"]}
+    assert names == {"Prefer", "X-Mock-Fault", "X-Mock-Test", "__code", "__fault"}
+    assert own["paths"]["/__mock__/reset"]["post"]["security"] == []
+    assert {"ChatRequest", "Requests"} <= set(own["components"]["schemas"])
