@@ -9,7 +9,9 @@ from starlette.types import Scope
 from mock_server.contract.endpoints import TEST_PREFIX
 
 _PREFIX = TEST_PREFIX.encode()
-HEADER = b"x-mock-test"
+_HEADER = b"x-mock-test"
+BEFORE_PATH = "mock.prefix"
+"""Where the scope holds what was before the path."""
 
 
 def without_test(scope: Scope) -> Scope:
@@ -23,7 +25,8 @@ def without_test(scope: Scope) -> Scope:
     path = b"/" + rest
     return {
         **scope,
+        BEFORE_PATH: raw[: len(raw) - len(rest)].decode("latin-1").rstrip("/"),
         "path": unquote(path.decode("latin-1")),
         "raw_path": path,
-        "headers": [*scope["headers"], (HEADER, unquote_to_bytes(test))],
+        "headers": [*scope["headers"], (_HEADER, unquote_to_bytes(test))],
     }

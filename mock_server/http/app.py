@@ -7,7 +7,7 @@ from collections.abc import Callable
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
@@ -18,7 +18,7 @@ from mock_server.core.engine import Engine
 from mock_server.edge.admission import not_allowed, not_found
 from mock_server.edge.exchange import ID_HEADER
 from mock_server.edge.request import Head
-from mock_server.http.addresses import without_test
+from mock_server.http.addresses import BEFORE_PATH, without_test
 from mock_server.http.api import Api, arrival_of
 from mock_server.http.context import Context
 from mock_server.http.control.plane import Control, refused
@@ -48,6 +48,7 @@ class MockApp(Starlette):
         routes = [
             Route("/openapi.json", self._openapi_document),
             Route("/docs", self._documentation),
+            Route("/", self._front_door),
             *Control(self.context, admin_token).routes(),
         ]
         super().__init__(routes=routes, exception_handlers={HTTPException: self._envelope})
@@ -94,6 +95,9 @@ class MockApp(Starlette):
 
     async def _documentation(self, _request: Request) -> Response:
         return Response(documentation(), media_type="text/html")
+
+    async def _front_door(self, request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get(BEFORE_PATH, '')}/docs")
 
     async def _envelope(self, request: Request, error: Exception) -> Response:
         """The documented envelope for what no route takes, 404 and 405; in the journal, but for the control plane's."""

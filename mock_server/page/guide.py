@@ -6,12 +6,14 @@ from typing import Final
 
 import msgspec
 
+from mock_server.contract.accounts import LOAD_TEST_KEY
 from mock_server.contract.clauses import ENVELOPE
 from mock_server.contract.endpoints import (
     AUTHENTICATION,
     BASE_URL,
     ENDPOINTS,
     INTRODUCTION,
+    PLACEHOLDER_KEY,
     QUICK_TIPS,
     RESPONSE_FORMAT,
 )
@@ -85,6 +87,7 @@ def code_examples() -> Html:
     ]
     return section(
         "Code examples",
+        _addresses(),
         tag(
             "fieldset",
             tag("legend", "Language", class_="unseen"),
@@ -92,6 +95,21 @@ def code_examples() -> Html:
             *(_panel(plain, streamed) for plain, streamed in pairs),
             class_="examples",
         ),
+    )
+
+
+def _addresses() -> Html:
+    """The switch between the mock that shows the page and the real address; the script makes it work."""
+    return tag(
+        "p",
+        tag("span", "They call this mock with a test key, and run as they stand.", id="examples-say"),
+        " ",
+        tag("label", tag("input", type="checkbox", id="examples-real"), f" Call {BASE_URL} instead", class_="check"),
+        id="examples-switch",
+        data_base=BASE_URL,
+        data_key=PLACEHOLDER_KEY,
+        data_test_key=LOAD_TEST_KEY,
+        hidden=True,
     )
 
 

@@ -73,6 +73,7 @@ function request(signal) {
     Authorization: `Bearer ${byId("try-key").value.trim()}`,
     "Content-Type": "application/json",
   };
+  if (byId("try-fault").value) headers["X-Mock-Fault"] = byId("try-fault").value;
   if (byId("try-force").value) headers.Prefer = `code=${byId("try-force").value}`;
   const body = JSON.stringify({
     messages: [{ role: "user", content: byId("try-message").value }],
@@ -87,15 +88,19 @@ async function showStream(response, started, signal) {
   const decoder = new TextDecoder();
   const reader = new EventReader();
   const bytes = response.body.getReader();
-  const seen = { pieces: 0, first: "", ending: "ended without [DONE]" };
+  const seen = { pieces: 0, first: "", done: false, unreadable: false, ending: "ended without [DONE]" };
   const take = (data) => {
     byId("try-body").append(`data: ${data}\n\n`);
     if (data === "[DONE]") {
-      seen.ending = "complete";
+      seen.ending = seen.unreadable ? "complete, but an event was not JSON" : "complete";
+      seen.done = true;
       return;
     }
     const event = parsed(data);
-    if (!event) seen.ending = "an event was not JSON";
+    if (!event) {
+      seen.ending = "an event was not JSON";
+      seen.unreadable = true;
+    }
     if (event?.error) seen.ending = `failed in mid-stream with ${event.error.code}`;
     if (!event?.response) return;
     seen.first ||= milliseconds(started);
@@ -113,18 +118,29 @@ async function showStream(response, started, signal) {
     }
   } catch (error) {
     signal.throwIfAborted();
-    seen.ending = `the connection broke (${error.message})`;
+    seen.ending = `${seen.done ? `${seen.ending}; then ` : ""}the connection broke (${error.message})`;
   }
   const first = seen.first ? `first piece after ${seen.first}, ` : "";
   return `${first}${plural(seen.pieces, "piece")}, ${seen.ending}`;
 }
 
+/* Shows a whole body; returns what it is. */
 async function showPlain(response, signal) {
-  const body = await response.text();
+  const [type] = (response.headers.get("content-type") ?? "no type").split(";");
+  let body = "";
+  try {
+    body = await response.text();
+  } catch {
+    signal.throwIfAborted();
+    return "the connection broke before the body was whole";
+  }
   signal.throwIfAborted();
   const value = parsed(body);
   byId("try-body").textContent = value === undefined ? body : JSON.stringify(value, null, 2);
-  return `${plural(new TextEncoder().encode(body).length, "byte")}`;
+  const size = plural(new TextEncoder().encode(body).length, "byte");
+  if (!body) return "an empty body, where JSON was promised";
+  if (type !== "application/json") return `${size} of ${type}, where JSON was promised`;
+  return value === undefined ? `${size} that are not JSON, though the header says so` : size;
 }
 
 async function call(signal) {
@@ -142,12 +158,29 @@ function isFile() {
   return location.protocol === "file:";
 }
 
+/* Where the mock is: for a page that it serves, that is also the test id that the page's address may begin with. */
 function base() {
-  return isFile() ? byId("try-address").value.trim().replace(/\/+$/, "") : "";
+  if (isFile()) return byId("try-address").value.trim().replace(/\/+$/, "");
+  return location.origin + location.pathname.replace(/\/docs\/?$/, "");
 }
 
-function explain(error) {
+/* What is wrong with the key, if no header can carry it. */
+function unsendable() {
+  const [found] = byId("try-key").value.match(/[^\x20-\x7e\x80-\xff]/u) ?? [];
+  if (!found) return "";
+  const code = found.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+  return `Not sent: no HTTP header can carry “${found}” (U+${code}), which the API key holds. Keys are plain ASCII.`;
+}
+
+async function explain(error) {
   if (error.name === "AbortError") return "Stopped.";
+  const alive = await fetch(`${base()}/openapi.json`).then((answer) => answer.ok, () => false);
+  if (alive) {
+    return (
+      "No answer: the connection broke before one came. The mock is running, so a fault such as reset or fin has " +
+      "struck; its journal, /__mock__/requests, says which."
+    );
+  }
   const advice = isFile()
     ? ` Is the mock running at ${base()}, and was it started with --cors?`
     : " Is the mock still running?";
@@ -160,12 +193,19 @@ async function send(event) {
   const mine = (inFlight = new AbortController());
   for (const id of ["try-text", "try-body", "try-headers"]) byId(id).replaceChildren();
   for (const id of ["try-answer", "try-details"]) byId(id).hidden = true;
+  if (unsendable()) {
+    inFlight = null;
+    byId("try-stop").hidden = true;
+    say(unsendable());
+    return;
+  }
   byId("try-stop").hidden = false;
   say("Waiting for the answer…");
   try {
     await call(mine.signal);
   } catch (error) {
-    if (inFlight === mine) say(explain(error));
+    const said = await explain(error);
+    if (inFlight === mine) say(said);
   } finally {
     if (inFlight === mine) {
       inFlight = null;
@@ -214,7 +254,30 @@ function followReading() {
   for (const id of links.keys()) watcher.observe(byId(id));
 }
 
+/* Lets the examples name the mock that shows them; their words as documented are one switch away. */
+function nameThisMock() {
+  const { base: real, key, testKey } = byId("examples-switch").dataset;
+  const walker = document.createTreeWalker(document.querySelector(".examples"), NodeFilter.SHOW_TEXT);
+  const texts = [];
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (node.parentElement.closest("pre") && (node.data.includes(real) || node.data.includes(key))) {
+      texts.push([node, node.data, node.data.replaceAll(real, base()).replaceAll(key, testKey)]);
+    }
+  }
+  const show = () => {
+    for (const [node, documented, here] of texts) node.data = byId("examples-real").checked ? documented : here;
+    byId("examples-say").textContent = byId("examples-real").checked
+      ? `They call ${real}, and need a key of yours.`
+      : "They call this mock with a test key, and run as they stand.";
+  };
+  byId("examples-switch").hidden = false;
+  byId("examples-real").addEventListener("change", show);
+  show();
+}
+
 document.querySelectorAll(".copy").forEach(offerCopy);
+if (!isFile()) nameThisMock();
 byId("try-elsewhere").hidden = !isFile();
 byId("try-address").disabled = !isFile();
 form.addEventListener("submit", send);

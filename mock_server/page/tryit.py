@@ -12,8 +12,10 @@ from mock_server.contract.errors import FORCED, STATUSES
 from mock_server.contract.examples import DOCUMENTED_REQUEST
 from mock_server.contract.headers import RESPONSE_HEADERS
 from mock_server.contract.messages import MODES
+from mock_server.core.faults import TABLE
 from mock_server.page.elements import Html, join, prose, section, tag
 
+_FOR: Final = ";for=3"
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:8080"
 
 
@@ -23,7 +25,8 @@ def try_it() -> Html:
     form = tag(
         "form",
         _address(),
-        tag("div", _key(), _mode(), _force(), class_="row"),
+        tag("div", _key(), _mode(), class_="row"),
+        tag("div", _force(), _fault(), class_="row"),
         _field(
             "Message", "try-message", tag("textarea", _message(), id="try-message", rows="3", required=True, lang="zh")
         ),
@@ -88,6 +91,13 @@ def _force() -> Html:
     options = (tag("option", f"{status} {phrases[status]}", value=str(status)) for status in sorted(FORCED))
     control = tag("select", tag("option", "none", value=""), *options, id="try-force")
     return _field("Force an error", "try-force", control)
+
+
+def _fault() -> Html:
+    """Every kind, at its usual place; one that needs a time gets a short one."""
+    options = (tag("option", kind, value=kind + (_FOR if row.takes_for else "")) for kind, row in TABLE.items())
+    control = tag("select", tag("option", "none", value=""), *options, id="try-fault")
+    return _field("Break the answer", "try-fault", control)
 
 
 def _message() -> Html:

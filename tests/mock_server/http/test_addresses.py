@@ -81,7 +81,7 @@ def test_address_and_header_must_agree(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/__test__", "/__test__/", f"/__test__/{PATH}", "/__test__/mine/nowhere", "/__test__x"]
+    "path", ["/__test__", "/__test__/", f"/__test__/{PATH}", "/__test__//docs", "/__test__/mine/nowhere", "/__test__x"]
 )
 def test_without_an_id_or_with_no_such_path_it_is_not_found(mock: Mock, path: str) -> None:
     assert_refused(mock.http.post(path, json=chat(), headers=heads()), 404, "NOT_FOUND")

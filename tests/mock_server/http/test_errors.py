@@ -126,7 +126,7 @@ def test_another_method_is_refused_before_the_key_is_looked_at(mock: Mock, metho
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/llm", f"{PATH}/", f"{PATH}x", "/V1/llm/auto", "/v1/chat/completions", "/__mock__/none"]
+    "path", ["/v1", "/v1/llm", f"{PATH}/", f"{PATH}x", "/V1/llm/auto", "/v1/chat/completions", "/__mock__/none"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_another_path_is_not_found(mock: Mock, method: str, path: str) -> None:
@@ -134,7 +134,12 @@ def test_another_path_is_not_found(mock: Mock, method: str, path: str) -> None:
 
 
 def test_documents_and_control_plane_refuse_other_methods_too(mock: Mock) -> None:
-    for method, path in (("POST", "/openapi.json"), ("GET", "/__mock__/reset"), ("DELETE", "/__mock__/health")):
+    for method, path in (
+        ("POST", "/"),
+        ("POST", "/openapi.json"),
+        ("GET", "/__mock__/reset"),
+        ("DELETE", "/__mock__/health"),
+    ):
         answer = mock.http.request(method, path)
         assert_refused(answer, 405, "METHOD_NOT_ALLOWED")
         assert answer.headers["allow"] in ("POST", "GET, HEAD", "HEAD, GET")

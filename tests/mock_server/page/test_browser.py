@@ -11,10 +11,10 @@ from typing import Final
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from mock_server.contract.endpoints import LLM_AUTO
+from mock_server.contract.endpoints import BASE_URL, LLM_AUTO, PLACEHOLDER_KEY
 from mock_server.contract.examples import EXAMPLE_STREAM, EXAMPLE_STREAM_ERROR
 from tests.mock_server.page.reading import ParsedPage, Visitor
-from tests.mock_server.wire import Mock, eventually
+from tests.mock_server.wire import UNLIMITED, Mock, eventually
 
 PIECE: Final = 'data: {"response":"a","done":false}\n\n'
 PAGE: Final = Path(__file__).parents[3] / "docs" / "api.html"
@@ -155,7 +155,8 @@ def test_the_button_copies_the_code_as_it_is_shown(visitor: Visitor, mock: Mock,
     button = visitor.find("#example-curl .copy")
     button.send_keys(Keys.ENTER)
     visitor.wait(lambda: button.text == "Copied")
-    assert visitor.run("return window.copied") == page.code["curl"]
+    here = page.code["curl"].replace(BASE_URL, mock.url).replace(PLACEHOLDER_KEY, UNLIMITED)
+    assert visitor.run("return window.copied") == here
     assert visitor.read("#announcer") == "Copied to the clipboard"
 
 
