@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 API_KEY_VARIABLE: Final = "LOAD_TEST_API_KEY"
 DEFAULT_IN_FLIGHT: Final = 2_000
 _SCENARIO: Final = "a name from `load-test list`, or the path of a .toml file"
+_WORKERS_PER_CORE: Final = 16
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -61,6 +62,15 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9 or not 0 < int(text) < BELOW:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {BELOW - 1:,}")
     return int(text)
+
+
+def processes(text: str) -> int:
+    """How many workers, so few that this machine can start them: each takes a tenth of a gigabyte and a second."""
+    value, cores = count(text), os.cpu_count() or 1
+    if value > _WORKERS_PER_CORE * cores:
+        most = f"{value:,} is more than {_WORKERS_PER_CORE} for each of the {cores} cores here"
+        raise argparse.ArgumentTypeError(f"{most}; one for each is the most that helps")
+    return value
 
 
 def seed(text: str) -> int:
@@ -173,7 +183,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--timeout", type=span, metavar="T", help="a client's patience per request (the scenario's)")
     how.add_argument("--seed", type=seed, metavar="N", default=1, help="of arrivals, prompts and the own mock (1)")
-    how.add_argument("--processes", type=count, metavar="N", default=1, help="worker processes (1)")
+    how.add_argument("--processes", type=processes, metavar="N", default=1, help="worker processes (1)")
     how.add_argument(
         "--max-requests", type=count, metavar="N", help="refuse to plan more requests than this, retries included"
     )
