@@ -80,8 +80,8 @@ def _control() -> str:
         path = PREFIX + endpoint.path.replace(":path", "")
         query = ", ".join(f"`{field.encode_name}`" for field in fields_of(endpoint.query))
         takes = f"`{endpoint.shown}`" if endpoint.shown else query
-        rows.append((f"`{endpoint.method} {path}`", takes, endpoint.meaning))
-    return _table(("request", "takes", "what it does"), rows)
+        rows.append((f"`{endpoint.method} {path}`", takes, endpoint.meaning, endpoint.without_test))
+    return _table(("request", "takes", "what it does", "without `X-Mock-Test` about"), rows)
 
 
 def _checks() -> str:

@@ -63,6 +63,7 @@ def _operation(endpoint: Operation) -> Document:
         "operationId": endpoint.name,
         "security": [],
         "summary": endpoint.meaning,
+        "description": f"Without a test id it is about {endpoint.without_test}.",
         "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint.query), *_HEADERS],
         "responses": {"200": _success(endpoint)}
         | {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 from starlette.responses import Response
@@ -17,12 +17,17 @@ from mock_server.http.control.asked import Asked, Nothing
 
 PREFIX: Final = "/__mock__"
 
+Reach = Literal["calls without a test id", "all calls", "the mock as a whole"]
+"""What an operation is about where no test id is given; the mock as a whole knows no tests."""
 Said = Struct | Response
 Handler = Callable[[Context, Asked], Said | Awaitable[Said]]
 
 
 class Operation(Struct, frozen=True):
-    """One method of one path; what it means is said where it is handled. ``answer`` is None where it is no JSON."""
+    """One method of one path; what it means is said where it is handled. ``answer`` is None where it is no JSON.
+
+    ``without_test`` is what it is about where no test id is given.
+    """
 
     method: str
     path: str
@@ -31,6 +36,7 @@ class Operation(Struct, frozen=True):
     body: type[Struct] | None = None
     query: type[Struct] = Nothing
     shown: str = ""
+    without_test: Reach = "calls without a test id"
 
     @property
     def name(self) -> str:
@@ -46,15 +52,33 @@ class Operation(Struct, frozen=True):
 _FAULT: Final = '{"match": {"test": …, "text": …, …}, "code": 502}, or "fault": "reset;stage=mid_stream;after=3"'
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
-    Operation("GET", "/health", steering.show_health, steering.Health),
-    Operation("GET", "/requests", journal.list_requests, journal.Requests, query=journal.ListQuery),
-    Operation("GET", "/requests/count", journal.count_requests, journal.Count, query=journal.RequestFilter),
-    Operation("GET", "/requests/wait", journal.wait_for_requests, journal.Waited, query=journal.WaitQuery),
-    Operation("GET", "/requests/{request_id}/route", journal.show_route, journal.RouteView),
-    Operation("GET", "/faults", faults.list_faults, faults.Faults),
+    Operation("GET", "/health", steering.show_health, steering.Health, without_test="the mock as a whole"),
+    Operation(
+        "GET", "/requests", journal.list_requests, journal.Requests, query=journal.ListQuery, without_test="all calls"
+    ),
+    Operation(
+        "GET",
+        "/requests/count",
+        journal.count_requests,
+        journal.Count,
+        query=journal.RequestFilter,
+        without_test="all calls",
+    ),
+    Operation(
+        "GET",
+        "/requests/wait",
+        journal.wait_for_requests,
+        journal.Waited,
+        query=journal.WaitQuery,
+        without_test="all calls",
+    ),
+    Operation(
+        "GET", "/requests/{request_id}/route", journal.show_route, journal.RouteView, without_test="the mock as a whole"
+    ),
+    Operation("GET", "/faults", faults.list_faults, faults.Faults, without_test="all calls"),
     Operation("POST", "/faults", faults.queue_fault, faults.FaultView, FaultRule, shown=_FAULT),
-    Operation("DELETE", "/faults", faults.clear_faults, faults.Cleared),
-    Operation("GET", "/answers", faults.list_answers, faults.Answers),
+    Operation("DELETE", "/faults", faults.clear_faults, faults.Cleared, without_test="all calls"),
+    Operation("GET", "/answers", faults.list_answers, faults.Answers, without_test="all calls"),
     Operation(
         "POST",
         "/answers",
@@ -63,7 +87,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         AnswerRule,
         shown='{"match": {"contains": …}, "replies": [{"text": …}, …]}',
     ),
-    Operation("DELETE", "/answers", faults.clear_answers, faults.Cleared),
+    Operation("DELETE", "/answers", faults.clear_answers, faults.Cleared, without_test="all calls"),
     Operation("GET", "/providers", providers.list_providers, providers.Providers),
     Operation("GET", "/providers/{name:path}", providers.show_provider, providers.ProviderView),
     Operation(
@@ -94,7 +118,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         accounts.AccountChange,
         shown='{"balance": 100, "plan": "free"}',
     ),
-    Operation("GET", "/ledger", accounts.show_ledger, accounts.LedgerView),
+    Operation("GET", "/ledger", accounts.show_ledger, accounts.LedgerView, without_test="all calls"),
     Operation("GET", "/clock", steering.show_clock, steering.ClockView),
     Operation(
         "POST",
@@ -104,7 +128,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         steering.ClockChange,
         shown='{"freeze": true}, {"advance": 60}, {"resume": true} or {"auto": true}',
     ),
-    Operation("POST", "/reset", steering.reset, steering.ResetView, Nothing),
-    Operation("GET", "/load", steering.show_load, steering.Load, query=steering.LoadQuery),
-    Operation("GET", "/metrics", metrics.show_metrics, None),
+    Operation("POST", "/reset", steering.reset, steering.ResetView, Nothing, without_test="all calls"),
+    Operation(
+        "GET", "/load", steering.show_load, steering.Load, query=steering.LoadQuery, without_test="the mock as a whole"
+    ),
+    Operation("GET", "/metrics", metrics.show_metrics, None, without_test="the mock as a whole"),
 )
