@@ -1,6 +1,7 @@
 """The rules of the house that a reader cannot see in any one file, checked on the source itself.
 
-`mock_server`: contract <- core <- edge <- page, config, virtual <- http <- __main__, an arrow meaning "is imported by".
+`mock_server`: contract <- core <- edge <- page, config, impossible, virtual <- http <- __main__, an arrow meaning
+"is imported by".
 """
 
 from __future__ import annotations
