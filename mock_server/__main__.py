@@ -17,6 +17,7 @@ from mock_server.clock import SimClock
 from mock_server.config import DEFAULT_WORLD, WorldError, load_world, preset_names, read_source
 from mock_server.exits import Exit, guarded
 from mock_server.launch import STOP_WITH_STDIN
+from mock_server.schema import LEAST_TIME_SCALE, MOST_TIME_SCALE
 
 PROGRAM: Final = "mock-server"
 DISTRIBUTION: Final = "apiflowx-harness"
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--world", default=DEFAULT_WORLD, metavar="NAME|FILE", help="a preset, or a world file")
     serve.add_argument("--seed", default=0, type=int, help="decides every answer, latency and fault")
     serve.add_argument(
-        "--time-scale", default=1.0, type=_scale, metavar="X", help="multiplies every simulated duration; > 0"
+        "--time-scale", default=1.0, type=_scale, metavar="X", help="multiplies every simulated duration"
     )
     serve.add_argument(
         "--admin-token", metavar="T", help="what /__mock__/ wants in X-Mock-Admin-Token; or $MOCK_ADMIN_TOKEN"
@@ -94,8 +95,10 @@ def _scale(text: str) -> float:
         scale = float(text)
     except ValueError:
         scale = 0.0
-    if not 0 < scale <= 1_000:
-        raise argparse.ArgumentTypeError(f"must be a number above 0 and at most 1000, not {text!r}")
+    if not LEAST_TIME_SCALE <= scale <= MOST_TIME_SCALE:
+        raise argparse.ArgumentTypeError(
+            f"must be a number from {LEAST_TIME_SCALE:g} to {MOST_TIME_SCALE:g}, not {text!r}"
+        )
     return scale
 
 

@@ -13,6 +13,9 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec.inspect as mi
 from msgspec import NODEFAULT, Struct
 
+# What `--time-scale` may be: beyond it durations are no longer told apart, or last for ever.
+LEAST_TIME_SCALE: Final = 1e-6
+MOST_TIME_SCALE: Final = 1000.0
 _SHOWN_OF_A_KEY: Final = 4
 _SHOWN_CHARS: Final = 60
 _LONG: Final = 10**30

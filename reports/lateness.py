@@ -16,6 +16,7 @@ from reports.rules import (
     LATE_MS,
     LATE_SHARE,
     LIMIT_SHARE,
+    MOST_MS,
     STALL_MS,
     STALLED_SHARE,
     check,
@@ -43,7 +44,7 @@ class Limits:
     @classmethod
     def of(cls, window_s: tuple[float, float], ended_s: float, gates: tuple[Gate, ...]) -> Limits:
         """For a window, the end of its run and the gates it is judged by."""
-        share = LIMIT_SHARE * tightest_ms(gates)
+        share = min(MOST_MS, LIMIT_SHARE * tightest_ms(gates))
         return cls(*window_s, max(window_s[1], ended_s), max(LATE_MS, share), max(LAG_MS, share))
 
     def stretches(self, seen: Readings) -> tuple[Readings, ...]:

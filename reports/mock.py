@@ -21,7 +21,8 @@ def mock(measured: Measured, seen: Readings | None, limits: Limits) -> tuple[Che
     names = ("mock lateness", "mock stalls", "mock plan")
     if measured.manifest.target_kind != "mock":
         return tuple(check(name, Result.NOT_APPLICABLE, "the target is not the mock") for name in names)
-    return _lateness(measured, limits.late_ms), _stalls(seen, limits), _residual(measured)
+    own = measured.manifest.world is not None
+    return _lateness(measured, limits.late_ms), _stalls(seen, limits, own=own), _residual(measured)
 
 
 def _told(measured: Measured, values: Floats) -> tuple[npt.NDArray[np.bool_], str]:
@@ -45,12 +46,13 @@ def _lateness(measured: Measured, limit_ms: float) -> Check:
     return found
 
 
-def _stalls(seen: Readings | None, limits: Limits) -> Check:
+def _stalls(seen: Readings | None, limits: Limits, *, own: bool) -> Check:
+    """Of the run's own mock readings must cover the window: one that stands still answers nobody who reads it."""
     if seen is None:
         return check("mock stalls", Result.UNKNOWN, "its loop's lag was not recorded")
     problem = coherence.broken(seen) or coherence.uncovered(seen, limits.begin, limits.window_end)
     if problem:
-        return check("mock stalls", Result.UNKNOWN, problem)
+        return check("mock stalls", Result.INVALID if own else Result.UNKNOWN, problem)
     return stalls("mock stalls", {MOCK_WORKER: seen}, limits)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, get_args
 from urllib.parse import urlsplit
 
+from mock_server.schema import LEAST_TIME_SCALE, MOST_TIME_SCALE
 from scenarios.command.console import put
 from scenarios.model.load import BELOW, LONGEST_S, SHORTEST_S, Arrivals
 
@@ -54,6 +55,14 @@ def positive(text: str) -> float:
         value = math.nan
     if not 0 < value < BELOW:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below {BELOW:,}")
+    return value
+
+
+def time_scale(text: str) -> float:
+    """A factor that the mock takes."""
+    value = positive(text)
+    if not LEAST_TIME_SCALE <= value <= MOST_TIME_SCALE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {LEAST_TIME_SCALE:g} to {MOST_TIME_SCALE:g}")
     return value
 
 
@@ -162,7 +171,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     where.add_argument("--allow-remote", action="store_true", help="the target may be another machine than this one")
     where.add_argument("--world", metavar="W", help="the own mock's world, a name or a file (the scenario's)")
     where.add_argument(
-        "--time-scale", type=positive, metavar="X", help="factor on the own mock's durations, such as 0.1 (1)"
+        "--time-scale", type=time_scale, metavar="X", help="factor on the own mock's durations, such as 0.1 (1)"
     )
     where.add_argument(
         "--target-is-mock", action="store_true", help="the target is a mock-server: also send what only it answers"

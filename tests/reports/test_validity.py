@@ -134,11 +134,6 @@ UNKNOWN: dict[str, tuple[Spoil, str, Verdict]] = {
         "mock stalls",
         Verdict.PASS,
     ),
-    "the mock read for a part": (
-        lambda b: setattr(b, "health", b.health[(b.health["worker"] != "mock") | (b.health["at_s"] > 20)]),
-        "mock stalls",
-        Verdict.PASS,
-    ),
 }
 
 
@@ -153,6 +148,34 @@ def test_what_was_not_recorded_is_unknown_and_what_the_generator_owes_keeps_a_ru
     found = judged(builder.write())
     assert found.verdict.verdict is verdict
     assert unknown in found.verdict.why or any(unknown in reason for reason in found.verdict.reasons)
+
+
+def frozen(builder: Any) -> None:
+    """Its own mock stands still from the 20th second on, and nothing comes back any more."""
+    builder.health = builder.health[(builder.health["worker"] != "mock") | (builder.health["at_s"] < 20)]
+
+
+def test_a_mock_of_the_runs_own_that_stops_telling_is_not_the_gateways_failure(make_run: Make) -> None:
+    builder = make_run().gates({"metric": "scheduled_p95_ms", "max": 1})
+    frozen(builder)
+    found = judged(builder.write())
+    assert found.verdict.verdict is Verdict.INVALID
+    assert "mock stalls: health readings for" in found.verdict.why
+
+
+def test_a_mock_that_somebody_else_runs_need_not_tell(make_run: Make) -> None:
+    builder = make_run()
+    builder.manifest["world"] = None
+    frozen(builder)
+    found = judged(builder.write())
+    assert found.verdict.verdict is Verdict.PASS
+    assert "nothing was recorded of mock stalls" in found.verdict.why
+
+
+def test_no_gate_is_so_generous_that_a_generator_may_be_late_for_long(make_run: Make) -> None:
+    builder = make_run().gates({"metric": "scheduled_p95_ms", "max": 1e9})
+    builder.set(slice(200, None), sent_s=builder.samples["planned_s"] + 0.9, end_s=builder.samples["end_s"] + 0.9)
+    assert checks_of(builder.run())["dispatch delay"].result is Result.INVALID
 
 
 def test_a_failed_gate_fails_without_health_readings_and_says_so(make_run: Make) -> None:

@@ -81,6 +81,7 @@ REMOTE = ("--target", "http://127.0.0.1:1", "--api-key", "k")
         (("run", "steady", "--api-key", "a\r\nb", "--target", "http://127.0.0.1:1"), "header"),
         (("run", "smoke", "--rate", "5"), "script"),
         (("run", "smoke", "--processes", "2"), "script"),
+        (("run", "steady", "--time-scale", "1e-320"), "is not a number from 1e-06 to 1000"),
         (("run", "steady", "--processes", "100000"), "100,000 is more than 16 for each of the"),
         (("run", "steady", "--gates", "none.toml"), "No such file"),
         (("run", "none.toml"), "none.toml: No such file"),
