@@ -32,7 +32,7 @@ from reports.lateness import Limits
 from reports.measured import Measured
 from reports.mock import mock
 from reports.problem import Unusable
-from reports.sample import MOCK_WORKER
+from reports.sample import MOCK_WORKER, Phase
 from reports.values import Check, Result
 
 _WANTED: Final = 0.99
@@ -87,10 +87,10 @@ def judge(run: Run, length_s: float) -> Judged:
 
 def checks_between(run: Run, begin: float, length_s: float) -> tuple[Check, ...]:
     """The checks on generator and mock over the calls planned within a stretch, and until the last of these ended."""
-    planned = run.samples["planned_s"]
-    samples = run.samples[(planned >= begin) & (planned < begin + length_s)].reset_index(drop=True)
-    samples = samples.assign(phase="measure")
-    ended_s = float(np.nanmax(samples[list(_MOMENTS)].to_numpy(dtype=float)))
+    planned = run.samples.numbers("planned_s")
+    phase = run.samples.words("phase").put(np.ones(len(planned), dtype=bool), Phase.MEASURE)
+    samples = run.samples.holding(phase=phase).where((planned >= begin) & (planned < begin + length_s))
+    ended_s = float(np.nanmax([samples.numbers(name) for name in _MOMENTS]))
     manifest = msgspec.structs.replace(run.manifest, warmup_s=begin, duration_s=length_s, ended_s=ended_s)
     measured = Measured.of(replace(run, samples=samples, manifest=manifest))
     limits = Limits.of(measured.window_s, ended_s, manifest.gates)

@@ -1,11 +1,13 @@
-"""How long a report of one million samples takes, and how much memory: under 15 s and 1.5 GB are wanted.
+"""How long a report of a million samples takes, and how much memory: under 6 s and 0.8 GB; of ten, 60 s and 3 GB.
 
-Run it with `python benchmarks/report_million.py [ROWS]`; it works in a temporary folder.
+Run it with `python -m benchmarks.report_million [ROWS]`; it works in a temporary folder. The seconds judged are those
+of the processor, user and system, which other work on the machine changes less than those of the clock.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -36,8 +38,8 @@ _DRAIN_S: Final = 60.0
 _WORKERS: Final = ("w0", "w1")
 _BEAT_TICKS: Final = 25
 _ROUTES: Final = tuple(f"provider-{at}/model-{at}" for at in range(12))
-_MOST_S: Final = 15.0
-_MOST_GB: Final = 1.5
+_MILLION: Final = (6.0, 0.8)  # s, GB
+_TEN_MILLION: Final = (60.0, 3.0)
 _MOST_MB: Final = 1.5
 
 
@@ -125,8 +127,8 @@ def write_run(directory: Path, rows: int) -> None:
     (directory / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def build(directory: Path) -> tuple[float, float]:
-    """Build the report in a process of its own; return seconds and peak memory in GB."""
+def build(directory: Path) -> tuple[float, float, float]:
+    """Build the report in a process of its own; return its seconds, those of the processor, and peak memory in GB."""
     begin = time.monotonic()
     child = subprocess.Popen([sys.executable, "-m", "reports", "build", str(directory)])
     _, status, usage = os.wait4(child.pid, 0)
@@ -134,21 +136,28 @@ def build(directory: Path) -> tuple[float, float]:
     if child.returncode not in (0, 1, 4):
         raise SystemExit(f"perf-report build ended with {child.returncode}")
     # Linux counts ru_maxrss in KiB, macOS in bytes.
-    return time.monotonic() - begin, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return time.monotonic() - begin, usage.ru_utime + usage.ru_stime, peak
 
 
 def main() -> int:
     """Print time, memory and size; return 1 where one is more than wanted."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     with tempfile.TemporaryDirectory() as folder:
-        write_run(Path(folder), rows)
-        seconds, gigabytes = build(Path(folder))
+        # In a process of its own: on Linux a child's peak begins with what its parent holds.
+        writer = multiprocessing.get_context("spawn").Process(target=write_run, args=(Path(folder), rows))
+        writer.start()
+        writer.join()
+        if writer.exitcode:
+            raise SystemExit("the samples could not be written")
+        seconds, computed, gigabytes = build(Path(folder))
         megabytes = (Path(folder) / REPORT_HTML).stat().st_size / 1e6
-    good = seconds < _MOST_S and gigabytes < _MOST_GB and megabytes < _MOST_MB
+    most_s, most_gb = _MILLION if rows <= 1_000_000 else _TEN_MILLION
+    good = computed < most_s and gigabytes < most_gb and megabytes < _MOST_MB
     print(
-        f"{rows:,} samples: {seconds:.1f} s (under {_MOST_S:g}), peak {gigabytes:.2f} GB (under {_MOST_GB:g}), ", end=""
+        f"{rows:,} samples: {computed:.1f} s of the processor (under {most_s:g}), {seconds:.1f} s in all, "
+        f"peak {gigabytes:.2f} GB (under {most_gb:g}), report.html {megabytes:.2f} MB (under {_MOST_MB:g})"
     )
-    print(f"report.html {megabytes:.2f} MB (under {_MOST_MB:g})")
     return 0 if good else 1
 
 

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 from msgspec.structs import replace
 
+from reports.columns import Mask, Samples
 from reports.dependence import Floats
 from reports.frame import Run
 from reports.health import Readings
@@ -29,8 +28,6 @@ _TICKS_SHARE: Final = 0.01
 _CHANCE: Final = 1e-9
 _NAMED: Final = 3
 
-Mask = npt.NDArray[np.bool_]
-
 
 def moments(run: Run) -> list[str]:
     """What the moments and outcomes of single rows say against each other, or against the run's end."""
@@ -39,19 +36,19 @@ def moments(run: Run) -> list[str]:
     for what, wrong in _contradictions(run):
         count = int(np.count_nonzero(wrong))
         if count:
-            first = samples.iloc[int(np.argmax(wrong))]
-            found.append(f"tries that {what}: {count:,} (the first is call {first['call_id']}, try {first['try']})")
+            at = int(np.argmax(wrong))
+            call, number = (samples.whole_numbers(name)[at] for name in ("call_id", "try"))
+            found.append(f"tries that {what}: {count:,} (the first is call {call}, try {number})")
     return found
 
 
 def _contradictions(run: Run) -> Iterator[tuple[str, Mask]]:
     samples, late = run.samples, run.manifest.ended_s + _ROUNDED_S
     planned, ready, sent, first, end = (
-        samples[name].to_numpy(dtype=float) for name in ("planned_s", "ready_s", "sent_s", "first_byte_s", "end_s")
+        samples.numbers(name) for name in ("planned_s", "ready_s", "sent_s", "first_byte_s", "end_s")
     )
-    outcome, status = samples["outcome"], samples["status"].to_numpy(dtype=float, na_value=np.nan)
-    ok = (outcome == Outcome.OK).to_numpy(dtype=bool)
-    unsent = (outcome == Outcome.NEVER_SENT).to_numpy(dtype=bool)
+    outcome, status = samples.words("outcome"), samples.numbers("status")
+    ok, unsent = outcome.among(Outcome.OK), outcome.among(Outcome.NEVER_SENT)
     with np.errstate(invalid="ignore"):
         yield "were sent before they were planned", sent < planned - _ROUNDED_S
         yield "were sent before their client was ready", sent < ready - _ROUNDED_S
@@ -66,15 +63,15 @@ def _contradictions(run: Run) -> Iterator[tuple[str, Mask]]:
         yield "are never_sent and were sent", unsent & ~np.isnan(sent)
         yield "were never sent and were answered", np.isnan(sent) & ~(np.isnan(end) & np.isnan(first))
         for name in ("max_gap_s", "planned_ms", "planned_first_ms", "overhead_ms", "wasted_ms", "connect_ms"):
-            yield f"hold a negative {name}", samples[name].to_numpy(dtype=float) < 0
+            yield f"hold a negative {name}", samples.numbers(name) < 0
 
 
 def plan(run: Run) -> list[str]:
     """What phases, counts and spacing of the calls say against the plan in the manifest."""
     manifest, samples = run.manifest, run.samples
-    planned = samples["planned_s"].to_numpy(dtype=float)
-    measure = (samples["phase"] == Phase.MEASURE).to_numpy(dtype=bool)
-    begun = (samples["try"] == 0).to_numpy(dtype=bool)
+    planned = samples.numbers("planned_s")
+    measure = samples.words("phase").among(Phase.MEASURE)
+    begun = samples.whole_numbers("try") == 0
     problems = []
     wrong = int(np.count_nonzero((planned >= manifest.warmup_s) != measure))
     if wrong:
@@ -143,7 +140,7 @@ def strangers(run: Run, found: dict[str, Readings] | None) -> list[str]:
     double = sorted(name for name, count in Counter([*names, MOCK_WORKER]).items() if count > 1)
     if double:
         problems.append(f"two processes are called {_listed(double)}")
-    senders = {str(name) for name in run.samples["worker"].unique()}
+    senders = run.samples.words("worker").used
     for where, seen in (("samples", senders), ("health readings", set(found or {}) - {MOCK_WORKER})):
         unknown = sorted(seen - set(names))
         if unknown:
@@ -171,13 +168,13 @@ def unread(run: Run, found: dict[str, Readings], begin: float) -> list[str]:
     return problems
 
 
-def _work(samples: pd.DataFrame) -> dict[str, tuple[float, float]]:
+def _work(samples: Samples) -> dict[str, tuple[float, float]]:
     """First and last moment of each worker's tries."""
-    planned, sent, end = (samples[name].to_numpy(dtype=float) for name in ("planned_s", "sent_s", "end_s"))
-    last = pd.Series(np.fmax(np.fmax(planned, sent), end), index=samples.index)
-    firsts = samples.groupby("worker", observed=True)["planned_s"].min()
-    lasts = last.groupby(samples["worker"], observed=True).max()
-    return {str(name): (float(firsts[name]), float(lasts[name])) for name in firsts.index}
+    planned, sent, end = (samples.numbers(name) for name in ("planned_s", "sent_s", "end_s"))
+    last = np.fmax(np.fmax(planned, sent), end)
+    workers = samples.words("worker")
+    rows = ((name, workers.among(name)) for name in workers.used)
+    return {name: (float(planned[mine].min()), float(last[mine].max())) for name, mine in rows}
 
 
 def broken(seen: Readings) -> str:

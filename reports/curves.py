@@ -9,12 +9,11 @@ from typing import Final
 
 import numpy as np
 
+from reports.columns import Mask
 from reports.dependence import Floats
-from reports.frame import Run
-from reports.measured import Mask, Measured, Tries
+from reports.measured import Measured, Tries
 from reports.sample import Outcome
-from reports.stats import Observed, observe
-from reports.tables import route_names
+from reports.stats import Observed, smallest
 from reports.values import Curve, Curves, Heat, Histogram, Series
 
 _BINS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
@@ -25,16 +24,16 @@ _HEAT_COLUMNS: Final = 48
 _HEAT_ROWS: Final = 24
 
 
-def curves(run: Run, measured: Measured) -> Curves:
+def curves(measured: Measured, flight: InFlight) -> Curves:
     """Return the data of every plot."""
     return Curves(
-        series=_series(run, measured.whole),
+        series=_series(measured.whole, flight),
         percentiles=tuple(
-            _tail(name, measured.observed[name]) for name in ("scheduled", "service") if measured.observed[name].n
+            _tail(name, measured.observed(name)) for name in ("scheduled", "service") if measured.observed(name).n
         ),
         routes=_routes(measured),
         heat=_heat(measured),
-        residuals=_residuals(measured.observed["residual"]),
+        residuals=_residuals(measured.observed("residual")),
     )
 
 
@@ -46,13 +45,13 @@ class InFlight:
     end: Floats
 
     @classmethod
-    def of(cls, run: Run) -> InFlight:
-        """From every sent try of the run; one that never ended is in flight until the run's end."""
-        sent = run.samples["sent_s"].to_numpy(dtype=float)
-        end = run.samples["end_s"].to_numpy(dtype=float)
+    def of(cls, tries: Tries) -> InFlight:
+        """From every try that was sent; one that never ended is in flight until the run's end."""
+        sent, end = tries.column("sent_s"), tries.column("end_s")
         was = ~np.isnan(sent)
-        over = np.where(np.isnan(end[was]), run.manifest.ended_s, end[was])
-        return cls(np.sort(sent[was]), np.sort(np.maximum(over, sent[was])))
+        sent, end = sent[was], end[was]
+        over = np.where(np.isnan(end), tries.manifest.ended_s, end)
+        return cls(np.sort(sent), np.sort(np.maximum(over, sent)))
 
     def integral(self, at: Floats) -> Floats:
         """Request-seconds spent in flight before each moment."""
@@ -73,39 +72,38 @@ class InFlight:
 
     def highest(self, begin: float, end: float) -> int:
         """Most at once within a span of time."""
-        moments = self.begin[(self.begin >= begin) & (self.begin <= end)]
-        moments = np.append(moments, begin)
+        first, last = np.searchsorted(self.begin, begin, "right"), np.searchsorted(self.begin, end, "right")
         # A request that ends at the very moment another begins is no longer in flight.
-        level = np.searchsorted(self.begin, moments, "right") - np.searchsorted(self.end, moments, "right")
-        return int(level.max())
+        ended = np.searchsorted(self.end, np.concatenate(([begin], self.begin[first:last])), "right")
+        return int((np.arange(first, max(first, last) + 1) - ended).max())
 
 
-def _series(run: Run, whole: Tries) -> Series:
-    planned, finish = whole.column("planned_s"), whole.column("end_s")
-    last = max(run.manifest.ended_s, float(np.nanmax(np.append(finish, planned.max()))), 1e-3)
+def _series(whole: Tries, flight: InFlight) -> Series:
+    planned, finish, scheduled = whole.column("planned_s"), whole.column("end_s"), whole.scheduled_ms
+    last = max(whole.manifest.ended_s, float(np.nanmax(np.append(finish, planned.max()))), 1e-3)
     width = next((size for size in _BINS_S if last / size <= _MOST_BINS), math.ceil(last / _MOST_BINS))
     edges = np.arange(math.ceil(last / width) + 1, dtype=float) * width
     answered = whole.ended_as(Outcome.OK, Outcome.REFUSED)
     failed = _unfinished(whole)
     failed_at = np.where(np.isnan(finish), planned, finish)[failed]
-    middle, high = _per_bin(planned[whole.ok], whole.scheduled_ms[whole.ok], edges)
+    middle, high = _per_bin(planned[whole.ok], scheduled[whole.ok], edges)
     return Series(
         bin_s=float(width),
         start_s=_rounded(edges[:-1]),
         offered=_rounded(np.histogram(planned, edges)[0] / width),
         answered=_rounded(np.histogram(finish[answered], edges)[0] / width),
         failed=_rounded(np.histogram(failed_at, edges)[0] / width),
-        in_flight=_rounded(np.maximum(np.diff(InFlight.of(run).integral(edges)) / width, 0)),
+        in_flight=_rounded(np.maximum(np.diff(flight.integral(edges)) / width, 0)),
         p50_ms=middle,
         p95_ms=high,
         unfinished=tuple(int(count) for count in np.histogram(planned[failed], edges)[0]),
-        waited_ms=_longest(planned[failed], whole.scheduled_ms[failed], edges),
+        waited_ms=_longest(planned[failed], scheduled[failed], edges),
     )
 
 
 def _unfinished(tries: Tries) -> Mask:
     """Which tries did not end ok, though nobody meant them to fail."""
-    return ~tries.ok & tries.frame["expected"].isna().to_numpy(dtype=bool)
+    return ~tries.ok & ~tries.provoked
 
 
 def _longest(at: Floats, ms: Floats, edges: Floats) -> tuple[float | None, ...]:
@@ -119,18 +117,12 @@ def _longest(at: Floats, ms: Floats, edges: Floats) -> tuple[float | None, ...]:
 
 def _per_bin(at: Floats, ms: Floats, edges: Floats) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
     """Median and 95th percentile per bin, None for bins without requests."""
-    where = np.digitize(at, edges) - 1
-    order = np.lexsort((ms, where))
-    where, ms = where[order], ms[order]
-    starts = np.searchsorted(where, np.arange(len(edges)))
-    middle: list[float | None] = []
-    high: list[float | None] = []
-    for begin, end in pairwise(starts):
-        found = observe(ms[begin:end])
-        for into, p in ((middle, 0.5), (high, 0.95)):
-            index = found.index(p) if found.n else None
-            into.append(None if index is None else round(float(found.time[index]), 3))
-    return tuple(middle), tuple(high)
+    where = (np.digitize(at, edges) - 1).astype(np.int16)
+    ms = ms[np.argsort(where, kind="stable")]
+    ends = np.cumsum(np.bincount(where + 1, minlength=len(edges) + 1))
+    bins = [ms[begin:end] for begin, end in pairwise(ends[: len(edges)])]
+    middle, high = (tuple(round(smallest(found, p), 3) if len(found) else None for found in bins) for p in (0.5, 0.95))
+    return middle, high
 
 
 def _tail(name: str, found: Observed) -> Curve:
@@ -147,16 +139,14 @@ def _tail(name: str, found: Observed) -> Curve:
 
 
 def _routes(measured: Measured) -> tuple[Curve, ...]:
-    names = route_names(measured.frame)[measured.ok]
-    service = measured.service_ms[measured.ok]
-    busiest = names[names != ""].value_counts().head(_ROUTES)
+    routes, service = measured.routes[measured.ok], measured.service_ms[measured.ok]
     made = []
-    for name in busiest.index:
-        time = np.sort(service[(names == name).to_numpy(dtype=bool)])
+    for code in routes.busiest[:_ROUTES]:
+        time = np.sort(service[routes.codes == code])
         share = np.linspace(0, 1, min(_POINTS, len(time)) + 1)[1:]
         made.append(
             Curve(
-                name=str(name),
+                name=routes.names[code],
                 n=len(time),
                 share=_rounded(share),
                 ms=_rounded(time[np.ceil(share * len(time) - 1e-9).astype(int) - 1]),
@@ -170,16 +160,19 @@ def _heat(measured: Measured) -> Heat | None:
     bad = _unfinished(measured) & ~np.isnan(measured.scheduled_ms)
     if not (measured.ok | bad).any() or end <= begin:
         return None
-    ms = measured.scheduled_ms[measured.ok | bad]
+    planned, scheduled = measured.column("planned_s"), measured.scheduled_ms
+    ms = scheduled[measured.ok | bad]
     lowest = max(float(ms.min()), 0.1)
     highest = max(float(ms.max()), lowest * 1.5)
     ms_edges = np.geomspace(lowest * 0.999, highest * 1.001, _HEAT_ROWS + 1)
     at_edges = np.linspace(begin, end, _HEAT_COLUMNS + 1)
 
     def cells(rows: Mask) -> tuple[tuple[int, ...], ...]:
-        at = np.clip(measured.column("planned_s")[rows], begin, end)
-        counts = np.histogram2d(np.maximum(measured.scheduled_ms[rows], lowest), at, (ms_edges, at_edges))[0]
-        return tuple(tuple(int(cell) for cell in row) for row in counts)
+        # What lies outside the edges goes to the nearest cell.
+        column = np.searchsorted(at_edges[1:-1], planned[rows], "right").astype(np.int16)
+        row = np.searchsorted(ms_edges[1:-1], scheduled[rows], "right").astype(np.int16)
+        counts = np.bincount(row * _HEAT_COLUMNS + column, minlength=_HEAT_ROWS * _HEAT_COLUMNS)
+        return tuple(tuple(cells) for cells in counts.reshape(_HEAT_ROWS, _HEAT_COLUMNS).tolist())
 
     return Heat(time_s=_rounded(at_edges), ms=_rounded(ms_edges), counts=cells(measured.ok), unfinished=cells(bad))
 

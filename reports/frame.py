@@ -1,9 +1,10 @@
-"""Reads a run directory into validated pandas frames. It only ever reads."""
+"""Reads and validates a run directory. It only ever reads."""
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from reports.columns import Samples
 from reports.manifest import LONGEST_S, Manifest, load_manifest
 from reports.problem import Unusable
 from reports.sample import (
@@ -32,37 +34,66 @@ class Run:
 
     directory: Path
     manifest: Manifest
-    samples: pd.DataFrame
+    samples: Samples
     health: pd.DataFrame | None
 
 
 def load_run(run_dir: Path) -> Run:
-    """Read and validate a run directory; raise Unusable with one line when it cannot be measured."""
+    """Read and validate a run directory; raise Unusable with one line when it cannot be measured.
+
+    Of the samples, columns that are seldom needed are read again when they are asked for, and may raise it then.
+    """
     if not run_dir.is_dir():
         raise Unusable(f"{run_dir}: no such run directory; `load-test run` makes one")
     manifest = load_manifest(run_dir)
-    samples = _read(run_dir / SAMPLES, SAMPLE_SCHEMA)
-    _check_samples(run_dir / SAMPLES, samples)
+    samples = _samples(run_dir / SAMPLES)
     health_path = run_dir / HEALTH
-    health = _read(health_path, HEALTH_SCHEMA) if health_path.exists() else None
-    return Run(run_dir, manifest, samples, health)
+    return Run(run_dir, manifest, samples, _health(health_path) if health_path.exists() else None)
 
 
-def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    if not path.exists():
-        raise Unusable(f"{path}: missing; the run recorded nothing, or is still going on")
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Say in one line what keeps a file from being read."""
     try:
-        # Without memory mapping and by handle: a path would let pyarrow guess partitions from its name.
-        with path.open("rb") as handle:
-            stored = pq.ParquetFile(handle)
-            _check_schema(path, stored.schema_arrow, schema)
-            table = stored.read(columns=schema.names).select(schema.names).cast(schema)
-        for field in schema:
-            _check_numbers(path, field, table.column(field.name))
-        frame: pd.DataFrame = table.unify_dictionaries().to_pandas(self_destruct=True)
+        yield
     except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError, MemoryError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Unusable(f"{path}: not a whole Parquet file of this schema ({first_line})") from None
+
+
+def _opened(path: Path, schema: pa.Schema) -> pq.ParquetFile:
+    if not path.exists():
+        raise Unusable(f"{path}: missing; the run recorded nothing, or is still going on")
+    with _whole(path):
+        # Without memory mapping and by handle: a path would let pyarrow guess partitions from its name.
+        stored = pq.ParquetFile(pa.OSFile(str(path)))
+        _check_schema(path, stored.schema_arrow, schema)
+    return stored
+
+
+def _column(path: Path, stored: pq.ParquetFile, field: pa.Field) -> pa.ChunkedArray:
+    with _whole(path):
+        return stored.read(columns=[field.name]).column(field.name).cast(field.type)
+
+
+def _samples(path: Path) -> Samples:
+    """The samples, every column of which was read and checked once."""
+    stored = _opened(path, SAMPLE_SCHEMA)
+    samples = Samples(stored.metadata.num_rows, lambda name: _column(path, stored, SAMPLE_SCHEMA.field(name)))
+    for field in SAMPLE_SCHEMA:
+        column = _column(path, stored, field)
+        _check_numbers(path, field, column)
+        samples.hold(field.name, column)
+    _check_samples(path, samples)
+    return samples
+
+
+def _health(path: Path) -> pd.DataFrame:
+    stored = _opened(path, HEALTH_SCHEMA)
+    columns = [_column(path, stored, field) for field in HEALTH_SCHEMA]
+    for field, column in zip(HEALTH_SCHEMA, columns, strict=True):
+        _check_numbers(path, field, column)
+    frame: pd.DataFrame = pa.table(columns, schema=HEALTH_SCHEMA).unify_dictionaries().to_pandas()
     return frame
 
 
@@ -105,7 +136,7 @@ def _alike(found: pa.DataType, wanted: pa.DataType) -> bool:
 def _check_numbers(path: Path, field: pa.Field, column: pa.ChunkedArray) -> None:
     """Numbers are finite, and no longer than any run: what is beyond would overflow on its way to a page."""
     values = pc.list_flatten(column) if pa.types.is_list(field.type) else column
-    if not field.nullable and values.null_count:
+    if not field.nullable and (column.null_count or values.null_count):
         raise Unusable(f"{path}: column {field.name} has empty readings")
     if not pa.types.is_floating(values.type) or len(values) == values.null_count:
         return
@@ -117,13 +148,13 @@ def _check_numbers(path: Path, field: pa.Field, column: pa.ChunkedArray) -> None
         raise Unusable(f"{path}: column {field.name} holds {furthest:g}, and no run lasts so long")
 
 
-def _check_samples(path: Path, samples: pd.DataFrame) -> None:
-    if samples.empty:
+def _check_samples(path: Path, samples: Samples) -> None:
+    if not len(samples):
         raise Unusable(f"{path}: no rows, so there is nothing there to measure")
     for column, allowed in (("phase", set(Phase)), ("outcome", set(Outcome))):
-        strange = sorted(set(samples[column].unique()) - {str(word) for word in allowed})
+        strange = sorted(samples.words(column).used - {str(word) for word in allowed})
         if strange:
             words = ", ".join(sorted(allowed))
             raise Unusable(f"{path}: column {column} holds {strange[0]!r}; it may hold {words}")
-    if not (samples["phase"] == Phase.MEASURE).any():
+    if not samples.words("phase").among(Phase.MEASURE).any():
         raise Unusable(f"{path}: no request in the measure phase, so there is nothing there to measure")

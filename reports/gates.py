@@ -32,7 +32,7 @@ def _judge(measured: Measured, gate: Gate, gates: tuple[Gate, ...], *, valid: bo
         result, said = Result.NOT_APPLICABLE, f"{label}: only the mock announces its plan"
     elif not valid:
         result, said = Result.NOT_JUDGED, f"{shown}: not judged"
-    elif scoped.frame.empty:
+    elif not len(scoped):
         result, said = Result.INCONCLUSIVE, f"{label}: no try of the measure phase is of this scope"
     elif not seen.known:
         result, said, enough = Result.INCONCLUSIVE, f"{label} is {estimate_text(seen)}: {_missing(seen)}", seen.needed

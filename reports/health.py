@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from reports.columns import Samples
 from reports.dependence import Floats
 from reports.rules import SHORTEST_S, SPAN_S, STALL_MS
 from reports.sample import MOCK_WORKER, TICK_S
@@ -105,9 +106,10 @@ def readings(health: pd.DataFrame | None) -> dict[str, Readings] | None:
     return {str(name): Readings.of(rows) for name, rows in health.groupby("worker", observed=True, sort=True)}
 
 
-def table(found: dict[str, Readings] | None, samples: pd.DataFrame, begin: float) -> tuple[WorkerHealth, ...]:
+def table(found: dict[str, Readings] | None, samples: Samples, begin: float) -> tuple[WorkerHealth, ...]:
     """One row per worker, then the mock, from the measure phase to the run's end."""
-    sent = samples.loc[samples["sent_s"].notna(), "worker"].value_counts()
+    workers = samples.words("worker")
+    sent = dict(zip(workers.names, workers[~np.isnan(samples.numbers("sent_s"))].counts, strict=True))
     names = sorted(found or {}, key=lambda name: (name == MOCK_WORKER, name))
     return tuple(_row(name, (found or {})[name].within(begin, np.inf), int(sent.get(name, 0))) for name in names)
 

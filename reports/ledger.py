@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from reports.columns import Integers
 from reports.frame import Run
 from reports.sample import OUTCOMES, Outcome, Phase
 from reports.values import Ledger, LedgerRow
@@ -12,30 +13,27 @@ from reports.values import Ledger, LedgerRow
 
 def balance(run: Run) -> Ledger:
     """Count tries by outcome and phase, and calls by their last try; list whatever does not add up."""
-    samples = run.samples[["call_id", "try", "outcome", "phase"]]
-    table = pd.crosstab(samples["outcome"], samples["phase"])
-    again = (samples["try"] != 0).any()
-    ordered = samples.sort_values(["call_id", "try"], kind="stable") if again else samples
-    last = ordered.drop_duplicates("call_id", keep="last")
-    calls = last["outcome"].value_counts()
-    rows = tuple(_row(outcome, table, int(calls.get(outcome, 0))) for outcome in Outcome)
+    samples = run.samples
+    outcomes, measure, last = samples.words("outcome"), samples.words("phase").among(Phase.MEASURE), samples.last
+    counted = [outcomes[rows].counts for rows in (~measure, measure, last)]
+    rows = tuple(_row(outcome, outcomes.names, counted) for outcome in Outcome)
+    more = samples.repeated
+    calls = int(np.count_nonzero(last))
     return Ledger(
         rows=rows,
         warmup=sum(row.warmup for row in rows),
         measure=sum(row.measure for row in rows),
         total=sum(row.total for row in rows),
-        calls=len(last),
+        calls=calls,
         planned_calls=run.manifest.planned_calls,
-        retried_calls=int((last["try"] > 0).sum()),
-        problems=tuple(_problems(samples, len(last), run.manifest.planned_calls)),
+        retried_calls=int((more.loc[last[more.index], "try"] > 0).sum()),
+        problems=tuple(_problems(more, calls, run.manifest.planned_calls)),
     )
 
 
-def _row(outcome: Outcome, table: pd.DataFrame, calls: int) -> LedgerRow:
-    def cell(phase: Phase) -> int:
-        return int(table[phase].get(outcome, 0)) if phase in table else 0
-
-    warmup, measure = cell(Phase.WARMUP), cell(Phase.MEASURE)
+def _row(outcome: Outcome, names: tuple[str, ...], counted: list[Integers]) -> LedgerRow:
+    at = names.index(outcome) if outcome in names else None
+    warmup, measure, calls = (0 if at is None else int(counts[at]) for counts in counted)
     return LedgerRow(
         outcome=outcome,
         meaning=OUTCOMES[outcome],
@@ -46,16 +44,16 @@ def _row(outcome: Outcome, table: pd.DataFrame, calls: int) -> LedgerRow:
     )
 
 
-def _problems(samples: pd.DataFrame, calls: int, planned: int) -> list[str]:
+def _problems(more: pd.DataFrame, calls: int, planned: int) -> list[str]:
+    """`more` are the tries of calls that have not just the one numbered 0: of the others nothing can be missing."""
     problems = []
     if calls != planned:
         problems.append(f"{planned:,} calls were planned, {calls:,} are recorded")
-    duplicates = int(samples.duplicated(["call_id", "try"]).sum())
+    duplicates = int(more.duplicated().sum())
     if duplicates:
         problems.append(f"rows that repeat another's (call_id, try): {duplicates:,}")
-    # Tries are numbered 0, 1, 2, … so without gaps their number is the last number plus one. Most calls have the one.
-    more = samples["call_id"].isin(samples.loc[samples["try"] != 0, "call_id"].unique())
-    tries = samples[more].groupby("call_id", sort=False)["try"].agg(["nunique", "max", "min"])
+    # Tries are numbered 0, 1, 2, … so without gaps their number is the last number plus one.
+    tries = more.groupby("call_id", sort=False)["try"].agg(["nunique", "max", "min"])
     gaps = int(np.count_nonzero((tries["nunique"] != tries["max"] + 1) | (tries["min"] != 0)))
     if gaps:
         problems.append(f"calls with tries missing: {gaps:,}")

@@ -9,9 +9,10 @@ from typing import Final, Literal
 
 import numpy as np
 
+from reports.columns import Mask
 from reports.dependence import Floats, per_block
 from reports.gate import Gate
-from reports.measured import Mask, Measured, Tries
+from reports.measured import Measured, Tries
 from reports.percentiles import enough_samples, percentile
 from reports.rates import enough_tries, share
 from reports.sample import UNKNOWN, Outcome
@@ -61,7 +62,7 @@ def _count(hit: Mask, unknown: Mask) -> Estimate:
 
 
 def _percentile(name: str, p: float, measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
-    return percentile(measured.observed[name], p, "ms")
+    return percentile(measured.observed(name), p, "ms")
 
 
 def _not_ok(tries: Tries) -> Mask:
@@ -113,7 +114,7 @@ def _unexpected_count(measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
 
 
 def _offered_rate(measured: Measured, _gates: tuple[Gate, ...]) -> Estimate:
-    n = len(measured.frame)
+    n = len(measured)
     if not has_rate(measured):
         return Estimate(unit="per_s", n=n, note=NO_RATE)
     offered = n / measured.seconds
@@ -129,7 +130,7 @@ def _goodput(measured: Measured, gates: tuple[Gate, ...]) -> Estimate:
 
 
 def _enough_percentile(name: str, p: float, measured: Measured, _seen: Estimate, limit: float) -> int | None:
-    return enough_samples(measured.observed[name], p, limit)
+    return enough_samples(measured.observed(name), p, limit)
 
 
 def _enough_per_second(_measured: Measured, seen: Estimate, limit: float) -> int | None:

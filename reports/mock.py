@@ -12,7 +12,7 @@ from reports.lateness import Limits, late, stalls
 from reports.measured import Measured
 from reports.rules import RESIDUAL_MS, RESIDUAL_SHARE, TOLD_SHARE, check, judged
 from reports.sample import MOCK_WORKER
-from reports.stats import rank
+from reports.stats import smallest
 from reports.values import Check, Result
 
 
@@ -62,11 +62,7 @@ def _residual(measured: Measured) -> Check:
     if short:
         return check("mock plan", Result.UNKNOWN, short)
     residual = measured.service_ms[told] - planned[told]
-    middle = _median(residual)
-    limit = max(RESIDUAL_MS, RESIDUAL_SHARE * _median(planned[told]))
+    middle = smallest(residual, 0.5)
+    limit = max(RESIDUAL_MS, RESIDUAL_SHARE * smallest(planned[told], 0.5))
     said = f"median of service latency - plan {middle:,.1f} ms, limit {limit:,.1f} ms (n={len(residual):,})"
     return judged("mock plan", abs(middle) <= limit, said)
-
-
-def _median(values: Floats) -> float:
-    return float(np.sort(values)[rank(len(values), 0.5) - 1])

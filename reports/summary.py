@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from reports import health, tables, validity
 from reports.curves import InFlight, curves
 from reports.frame import Run
@@ -23,7 +25,7 @@ def summarise(run: Run, gates: tuple[Gate, ...]) -> Summary:
     checks += (offered_load(run, measured, gates, checks),)
     valid = not any(check.result is Result.INVALID for check in checks)
     judged = judge_gates(measured, gates, valid=valid)
-    flight = InFlight.of(run)
+    flight = InFlight.of(measured.whole)
     errors, routes, kinds = tables.errors(measured), tables.by_route(measured), tables.by_kind(measured)
     cut = {
         name: rest
@@ -53,25 +55,25 @@ def summarise(run: Run, gates: tuple[Gate, ...]) -> Summary:
         incidents=run.manifest.incidents,
         notes=tuple(_notes(measured, ledger)),
         window_s=measured.window_s,
-        curves=curves(run, measured),
+        curves=curves(measured, flight),
         manifest=run.manifest,
     )
 
 
 def answered(measured: Measured) -> bool:
     """Whether anything ended ok, or all calls were to provoke an error."""
-    return bool(measured.ok.any() or measured.frame["expected"].notna().all())
+    return bool(measured.ok.any() or measured.provoked.all())
 
 
 def _notes(measured: Measured, ledger: Ledger) -> list[str]:
     notes = []
-    scheduled = measured.observed["scheduled"]
+    scheduled = measured.observed("scheduled")
     if scheduled.censored:
         notes.append(
             f"{scheduled.censored:,} tries did not end ok: percentiles are Kaplan-Meier's, which take each of them "
             "as lasting at least as long as it was seen to."
         )
-    provoked = int(measured.frame["expected"].notna().sum())
+    provoked = int(np.count_nonzero(measured.provoked))
     if provoked:
         notes.append(
             f"{provoked:,} tries provoked an error on purpose; unexpected_rate does not count those that got it."

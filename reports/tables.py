@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.dependence import per_block
+from reports.columns import Mask, Words
+from reports.dependence import Floats, per_block
 from reports.measured import Measured
 from reports.percentiles import percentile
 from reports.rates import share
 from reports.sample import Outcome
-from reports.stats import Observed, observe
+from reports.stats import finished, observe
 from reports.values import Connections, Cut, ErrorRow, GroupRow, PlainSpread, Slow, Spread
 
 _LATENCY: Final = {
@@ -33,6 +34,7 @@ _RESIDUALS: Final = {
 }
 _MOST_ROWS: Final = 50
 _SLOWEST: Final = 8
+_ALIKE: Final = ["outcome", "status", "code"]
 
 
 def latency(measured: Measured) -> tuple[Spread, ...]:
@@ -48,11 +50,10 @@ def residuals(measured: Measured) -> tuple[Spread, ...]:
 
 
 def _spread(measured: Measured, name: str, label: str, meaning: str, unit: str) -> Spread:
-    found = measured.observed[name]
-    finished = found.time[found.event]
+    found = measured.observed(name)
+    alone = finished(found) if found.censored else found
     plain = None
     if found.censored:
-        alone = Observed(finished, np.ones(len(finished), dtype=bool), found.block[found.event], found.seconds)
         plain = PlainSpread(
             n=alone.n,
             p50=percentile(alone, 0.5, unit),
@@ -69,55 +70,44 @@ def _spread(measured: Measured, name: str, label: str, meaning: str, unit: str) 
         p95=percentile(found, 0.95, unit),
         p99=percentile(found, 0.99, unit),
         p999=percentile(found, 0.999, unit),
-        max=float(finished[-1]) if len(finished) else None,
+        max=float(alone.time[-1]) if alone.n else None,
         unit=unit,
         plain=plain,
     )
 
 
-def route_names(frame: pd.DataFrame) -> pd.Series[str]:
-    """`provider/model` of each try, empty where nobody answered."""
-    provider, model = frame["provider"].cat, frame["model"].cat
-    width = len(model.categories) + 1
-    pairs = (provider.codes.to_numpy(np.int64) + 1) * width + model.codes.to_numpy(np.int64) + 1
-    found, which = np.unique(pairs, return_inverse=True)
-    providers, models = ["", *map(str, provider.categories)], ["", *map(str, model.categories)]
-    names = ["/".join(filter(None, (providers[pair // width], models[pair % width]))) for pair in found]
-    return pd.Series(np.array(names, dtype=object)[which], index=frame.index)
-
-
 def by_route(measured: Measured) -> tuple[tuple[GroupRow, ...], Cut | None]:
     """One row per provider/model that answered, the busiest first."""
-    names = route_names(measured.frame)
-    return _groups(measured, names.where(names != ""))
+    return _groups(measured, measured.routes)
 
 
 def by_kind(measured: Measured) -> tuple[tuple[GroupRow, ...], Cut | None]:
     """One row per kind of call, the most frequent first."""
-    return _groups(measured, measured.frame["kind"])
+    return _groups(measured, measured.samples.words("kind"))
 
 
 def by_way(measured: Measured) -> tuple[GroupRow, ...]:
     """Streamed calls beside plain ones."""
-    return _groups(measured, measured.frame["stream"].map({True: "streamed", False: "plain"}))[0]
+    return _groups(measured, Words(measured.streamed.astype(np.int8), ("plain", "streamed")))[0]
 
 
-def _groups(measured: Measured, names: pd.Series[str]) -> tuple[tuple[GroupRow, ...], Cut | None]:
-    codes, labels = pd.factorize(names)
-    sizes = np.bincount(codes[codes >= 0], minlength=len(labels))
-    busiest = np.argsort(-sizes, kind="stable")
-    shown = busiest[:_MOST_ROWS]
-    return tuple(_group(measured, str(labels[at]), codes == at) for at in shown), _cut(sizes[busiest[_MOST_ROWS:]])
+def _groups(measured: Measured, groups: Words) -> tuple[tuple[GroupRow, ...], Cut | None]:
+    """One row per word, the most frequent first; what has none is left out."""
+    latencies = [measured.service_ms, measured.ttft_ms, measured.tpot_ms]
+    busiest = groups.busiest
+    rows = tuple(_group(measured, groups.names[code], groups.codes == code, latencies) for code in busiest[:_MOST_ROWS])
+    return rows, _cut(groups.counts[busiest[_MOST_ROWS:]])
 
 
 def _cut(sizes: npt.NDArray[np.int64]) -> Cut | None:
     return Cut(rows=len(sizes), tries=int(sizes.sum())) if len(sizes) else None
 
 
-def _group(measured: Measured, name: str, rows: npt.NDArray[np.bool_]) -> GroupRow:
+def _group(measured: Measured, name: str, rows: Mask, latencies: list[Floats]) -> GroupRow:
     good = rows & measured.ok
-    service = measured.among(measured.service_ms, good)
-    tries, ok = per_block(measured.block[rows]), per_block(measured.block[good])
+    block = measured.block[good]
+    service, ttft, tpot = (observe(values[good], None, block, measured.seconds) for values in latencies)
+    tries, ok = per_block(measured.block[rows]), per_block(block)
     return GroupRow(
         name=name,
         tries=int(tries.sum()),
@@ -126,8 +116,8 @@ def _group(measured: Measured, name: str, rows: npt.NDArray[np.bool_]) -> GroupR
         p50=percentile(service, 0.5, "ms"),
         p95=percentile(service, 0.95, "ms"),
         p99=percentile(service, 0.99, "ms"),
-        ttft_p50=percentile(measured.among(measured.ttft_ms, good), 0.5, "ms"),
-        tpot_p50=percentile(measured.among(measured.tpot_ms, good), 0.5, "ms"),
+        ttft_p50=percentile(ttft, 0.5, "ms"),
+        tpot_p50=percentile(tpot, 0.5, "ms"),
         as_expected=int(np.count_nonzero(rows & measured.as_expected)),
     )
 
@@ -135,19 +125,23 @@ def _group(measured: Measured, name: str, rows: npt.NDArray[np.bool_]) -> GroupR
 def errors(measured: Measured) -> tuple[tuple[ErrorRow, ...], Cut | None]:
     """Tries that were not ok, grouped by outcome, status and code (never by message), most frequent first."""
     bad = ~measured.ok
-    frame = measured.frame[bad]
+    outcome, code = (measured.samples.words(name)[bad] for name in ("outcome", "error_code"))
     table = pd.DataFrame(
         {
-            "outcome": frame["outcome"].astype(str),
-            "status": frame["status"].fillna(-1).astype(int),
-            "code": frame["error_code"].astype(object).fillna(""),
+            "outcome": outcome.codes,
+            "status": np.nan_to_num(measured.column("status")[bad], nan=-1).astype(int),
+            "code": code.codes,
             "expected": measured.as_expected[bad],
             "planned": measured.column("planned_s")[bad],
             "service": measured.service_ms[bad],
             "block": measured.block[bad],
         }
     )
-    groups = sorted(_grouped(table), key=lambda group: -len(group[1]))
+    found = {
+        (outcome.names[key[0]], key[1], code.names[key[2]] if key[2] >= 0 else ""): rows
+        for key, rows in cast("Iterable[tuple[tuple[int, int, int], pd.DataFrame]]", table.groupby(_ALIKE))
+    }
+    groups = sorted(found.items(), key=lambda group: (-len(group[1]), group[0]))
     left = np.array([len(rows) for _, rows in groups[_MOST_ROWS:]], dtype=np.int64)
     return tuple(_error(measured, key, rows) for key, rows in groups[:_MOST_ROWS]), _cut(left)
 
@@ -168,12 +162,6 @@ def _error(measured: Measured, key: tuple[str, int, str], rows: pd.DataFrame) ->
     )
 
 
-def _grouped(table: pd.DataFrame) -> Iterator[tuple[tuple[str, int, str], pd.DataFrame]]:
-    for key, rows in table.groupby(["outcome", "status", "code"]):
-        outcome, status, code = cast("tuple[str, int, str]", key)
-        yield (str(outcome), int(status), str(code)), rows
-
-
 def connections(measured: Measured) -> Connections:
     """How many connections the whole run opened, and how many tries were sent over them."""
     whole = measured.whole
@@ -184,17 +172,22 @@ def connections(measured: Measured) -> Connections:
 
 def slowest(measured: Measured) -> tuple[Slow, ...]:
     """Return the ok requests with the longest scheduled latency, with what is needed to find them again."""
-    waited = np.where(measured.ok, measured.scheduled_ms, -np.inf)
-    worst = np.argsort(-waited, kind="stable")[: min(_SLOWEST, int(np.count_nonzero(measured.ok)))]
-    rows = measured.frame.iloc[worst]
+    count = min(_SLOWEST, int(np.count_nonzero(measured.ok)))
+    if not count:
+        return ()
+    scheduled = np.where(measured.ok, measured.scheduled_ms, -np.inf)
+    slow = np.flatnonzero(scheduled >= np.partition(scheduled, -count)[-count])
+    worst = slow[np.argsort(-scheduled[slow], kind="stable")][:count]
+    planned, service = measured.column("planned_s")[worst], measured.service_ms[worst]
+    kinds, routes = measured.samples.words("kind")[worst].texts(), measured.routes[worst].texts()
     return tuple(
         Slow(
-            request_id=str(request_id) if isinstance(request_id, str) else "",
-            kind=str(kind),
-            route=str(route),
-            planned_s=float(measured.column("planned_s")[at]),
-            scheduled_ms=float(measured.scheduled_ms[at]),
-            service_ms=float(measured.service_ms[at]),
+            request_id=request_id,
+            kind=kinds[at],
+            route=routes[at],
+            planned_s=float(planned[at]),
+            scheduled_ms=float(scheduled[worst[at]]),
+            service_ms=float(service[at]),
         )
-        for at, request_id, kind, route in zip(worst, rows["request_id"], rows["kind"], route_names(rows), strict=True)
+        for at, request_id in enumerate(measured.samples.texts_at("request_id", worst))
     )

@@ -12,9 +12,10 @@ from typing import Final
 
 import numpy as np
 
+from reports.columns import Mask
 from reports.dependence import NORMAL, per_block
 from reports.gate import Gate
-from reports.measured import Mask, Measured, Tries
+from reports.measured import Measured, Tries
 from reports.rates import hang_together, steadiness
 from reports.sample import Outcome
 from reports.values import Estimate
@@ -51,7 +52,7 @@ def meets(tries: Tries, limits: dict[str, float]) -> Mask:
 
 def per_second(measured: Measured, good: Mask) -> Estimate:
     """Return how many of the good tries, given for the whole run, ended in each second of the measure phase."""
-    n = len(measured.frame)
+    n = len(measured)
     if not has_rate(measured):
         return Estimate(unit="per_s", n=n, note=NO_RATE)
     begin, end = measured.window_s

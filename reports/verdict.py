@@ -30,13 +30,12 @@ def offered_load(run: Run, measured: Measured, gates: tuple[Gate, ...], others: 
     Where it was not, the gateway is to blame only if everything else is in order, each try that was not sent found its
     worker's pool full of calls that the gateway kept waiting, and a gate fails even had all of them been good.
     """
-    unsent = (measured.frame["outcome"] == Outcome.NEVER_SENT).to_numpy(dtype=bool)
+    unsent = measured.ended_as(Outcome.NEVER_SENT)
     count, n = int(np.count_nonzero(unsent)), len(unsent)
     said = f"{count:,} of {n:,} tries ({percent(count / max(n, 1))}) were never sent, limit {percent(UNSENT_SHARE)}"
     if count <= UNSENT_SHARE * n:
         return check("offered load", Result.PASS, said)
-    reasons = measured.frame.loc[unsent, "error_code"].astype(object)
-    if not (reasons == POOL_FULL).all():
+    if not measured.samples.words("error_code")[unsent].among(POOL_FULL).all():
         return judged("offered load", False, f"{said}; not all of them because the gateway kept their worker waiting")
     doubtful = [c.name for c in others if c.result is Result.INVALID or (c.vital and c.result is Result.UNKNOWN)]
     if doubtful:
@@ -51,14 +50,17 @@ def offered_load(run: Run, measured: Measured, gates: tuple[Gate, ...], others: 
 
 def _all_good(run: Run) -> Run:
     """The same run, had every try that was never sent been answered well and at once."""
-    samples = run.samples.copy()
-    unsent = (samples["outcome"] == Outcome.NEVER_SENT).to_numpy(dtype=bool)
-    samples["outcome"] = samples["outcome"].cat.set_categories([str(outcome) for outcome in Outcome])
-    for name in ("sent_s", "first_byte_s", "end_s"):
-        samples.loc[unsent, name] = samples.loc[unsent, "planned_s"]
-    samples.loc[unsent, ["error_code", "expected"]] = None
-    samples.loc[unsent, "outcome"] = str(Outcome.OK)
-    return replace(run, samples=samples)
+    samples = run.samples
+    unsent = samples.words("outcome").among(Outcome.NEVER_SENT)
+    moments = {
+        name: np.where(unsent, samples.numbers("planned_s"), samples.numbers(name))
+        for name in ("sent_s", "first_byte_s", "end_s")
+    }
+    words = {
+        name: samples.words(name).put(unsent, word)
+        for name, word in (("outcome", Outcome.OK), ("error_code", None), ("expected", None))
+    }
+    return replace(run, samples=samples.holding(**moments, **words))
 
 
 def judge_run(checks: tuple[Check, ...], gates: tuple[GateResult, ...], *, answered: bool = True) -> Judgement:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reports import health, validity
+from reports.columns import Samples
 from reports.frame import Run
 from reports.ledger import balance
 from reports.manifest import Manifest
@@ -88,7 +89,7 @@ class RunBuilder:
         """The run as it would be read, without a file."""
         samples, health = self.tables()
         manifest = msgspec.convert(self.manifest, Manifest)
-        return Run(self.directory, manifest, samples.to_pandas(), None if health is None else health.to_pandas())
+        return Run(self.directory, manifest, Samples.of(samples), None if health is None else health.to_pandas())
 
     def write(self) -> Path:
         """Write the run directory and return it."""

@@ -113,7 +113,7 @@ SAMPLES_SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: rewrite(path, lambda t: t.append_column("end_s", t.column("end_s"))),
         "columns there twice: end_s",
     ),
-    "no phase": (cells("phase", None), "Casting field 'phase' with null values"),
+    "no phase": (cells("phase", None), "column phase has empty readings"),
 }
 
 
@@ -133,7 +133,7 @@ HEALTH_SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "a tick that is no number": (cells("lag_ms", [0.0, math.nan]), "column lag_ms holds a number that is not finite"),
     "an absurd tick": (cells("lag_ms", [1e30]), "column lag_ms holds 1e+30"),
     "a tick left out": (cells("lag_ms", [0.0, None]), "column lag_ms has empty readings"),
-    "no ticks": (cells("lag_ms", None), "Casting field 'lag_ms' with null values"),
+    "no ticks": (cells("lag_ms", None), "column lag_ms has empty readings"),
     "one tick each": (retyped("lag_ms", pa.float32()), "column lag_ms holds float, not list"),
 }
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.columns import Samples
 from reports.health import Readings, readings, table
 from reports.rules import SPAN_S
 from tests.reports.conftest import beats
@@ -79,7 +81,8 @@ def test_a_freeze_of_three_seconds_is_three_hundred_readings() -> None:
 
 def test_the_table_has_a_row_per_worker_and_the_mock_last() -> None:
     health = pd.concat([beats(name, 20.0, cpu=cpu) for name, cpu in (("mock", 0.5), ("w0", 0.1), ("w1", 0.2))])
-    samples = pd.DataFrame({"worker": ["w0", "w0", "w1"], "sent_s": [1.0, np.nan, 2.0]})
+    workers = pa.array(["w0", "w0", "w1"]).dictionary_encode()
+    samples = Samples.of(pa.table({"worker": workers, "sent_s": [1.0, None, 2.0]}))
     found = table(readings(health), samples, 5.0)
     assert [(row.worker, row.sent) for row in found] == [("w0", 1), ("w1", 1), ("mock", 0)]
     assert [row.cpu_5s for row in found] == pytest.approx([10, 20, 50])

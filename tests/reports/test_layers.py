@@ -13,6 +13,7 @@ ORDER = (
     "manifest",
     "values",
     "dependence",
+    "columns",
     "stats",
     "percentiles",
     "rates",
@@ -49,8 +50,21 @@ ORDER = (
     "__main__",
 )
 ABOVE_RENDERING = {
-    *("dependence", "stats", "percentiles", "rates", "frame", "measured", "throughput", "ledger", "rules", "health"),
-    *("coherence", "lateness", "generator", "mock", "validity", "tables", "curves", "gates", "verdict", "summary"),
+    *("dependence", "columns", "stats", "percentiles", "rates", "frame", "measured", "throughput", "ledger"),
+    *(
+        "rules",
+        "health",
+        "coherence",
+        "lateness",
+        "generator",
+        "mock",
+        "validity",
+        "tables",
+        "curves",
+        "gates",
+        "verdict",
+        "summary",
+    ),
 }
 
 
