@@ -25,15 +25,16 @@ _HEAT_ROWS: Final = 24
 
 
 def curves(measured: Measured, flight: InFlight) -> Curves:
-    """Return the data of every plot."""
+    """Return the data of every plot; the last to ask for distributions, it forgets them for the room they take."""
+    percentiles = tuple(_tail(name, found) for name in ("scheduled", "service") if (found := measured.observed(name)).n)
+    residuals = _residuals(measured.observed("residual"))
+    measured.forget()
     return Curves(
         series=_series(measured.whole, flight),
-        percentiles=tuple(
-            _tail(name, measured.observed(name)) for name in ("scheduled", "service") if measured.observed(name).n
-        ),
+        percentiles=percentiles,
         routes=_routes(measured),
         heat=_heat(measured),
-        residuals=_residuals(measured.observed("residual")),
+        residuals=residuals,
     )
 
 

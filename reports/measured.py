@@ -225,6 +225,10 @@ class Measured(Tries):
             self._observed[name] = found
         return found
 
+    def forget(self) -> None:
+        """Let go of the distributions made so far; whoever asks again has them made again."""
+        self._observed.clear()
+
 
 # Times, NaN where they are no part of it, and which of them ended; None: all. Of the first three every try is part:
 # how long it was seen to take is less than it would have taken, had it ended ok.

@@ -25,8 +25,10 @@ def summarise(run: Run, gates: tuple[Gate, ...]) -> Summary:
     checks += (offered_load(run, measured, gates, checks),)
     valid = not any(check.result is Result.INVALID for check in checks)
     judged = judge_gates(measured, gates, valid=valid)
-    flight = InFlight.of(measured.whole)
+    # What needs much room for a moment comes before the distributions are made, and after they are forgotten.
     errors, routes, kinds = tables.errors(measured), tables.by_route(measured), tables.by_kind(measured)
+    ways, slowest = tables.by_way(measured), tables.slowest(measured)
+    flight = InFlight.of(measured.whole)
     cut = {
         name: rest
         for name, (_, rest) in zip(("errors", "routes", "kinds"), (errors, routes, kinds), strict=True)
@@ -44,14 +46,14 @@ def summarise(run: Run, gates: tuple[Gate, ...]) -> Summary:
         errors=errors[0],
         routes=routes[0],
         kinds=kinds[0],
-        ways=tables.by_way(measured),
+        ways=ways,
         cut=cut,
         connections=tables.connections(measured),
         in_flight_mean=flight.mean(*measured.window_s),
         in_flight_max=flight.highest(*measured.window_s),
         health=health.table(readings, run.samples, measured.window_s[0]),
         residuals=tables.residuals(measured),
-        slowest=tables.slowest(measured),
+        slowest=slowest,
         incidents=run.manifest.incidents,
         notes=tuple(_notes(measured, ledger)),
         window_s=measured.window_s,
