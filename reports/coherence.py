@@ -27,6 +27,9 @@ _TICKS_SHARE: Final = 0.01
 # So rarely does a planned run hold so long a gap between two arrivals by chance.
 _CHANCE: Final = 1e-9
 _NAMED: Final = 3
+# Timers may fire early, and the processes of a run are told to stop one after another.
+_PATIENCE_SHARE: Final = 0.95
+_STOPPING_S: Final = 0.25
 
 
 def moments(run: Run) -> list[str]:
@@ -59,11 +62,44 @@ def _contradictions(run: Run) -> Iterator[tuple[str, Mask]]:
         yield "were under way after the run's end", (sent > late) | (first > late) | (ready > late)
         yield "lie before the run's start", (planned < 0) | (ready < 0) | (sent < 0)
         yield "are ok without the times of an answer", ok & (np.isnan(sent) | np.isnan(end))
-        yield "are ok by another status than 2xx", ok & ((status < 200) | (status > 299))
+        yield "are ok by another status than 2xx", ok & ~((status >= 200) & (status <= 299))
+        yield "are refused by a status below 400", outcome.among(Outcome.REFUSED) & ~(status >= 400)
         yield "are never_sent and were sent", unsent & ~np.isnan(sent)
         yield "were never sent and were answered", np.isnan(sent) & ~(np.isnan(end) & np.isnan(first))
+        yield from _beyond_the_manifest(run.manifest, samples, sent, end)
+        yield "follow a try that was ok, or had not ended", _needless(samples, ok, sent, end)
         for name in ("max_gap_s", "planned_ms", "planned_first_ms", "overhead_ms", "wasted_ms", "connect_ms"):
             yield f"hold a negative {name}", samples.numbers(name) < 0
+
+
+def _beyond_the_manifest(manifest: Manifest, samples: Samples, sent: Floats, end: Floats) -> Iterator[tuple[str, Mask]]:
+    """What cannot be by the client's own patience, or by when the run let go of its calls."""
+    outcome, begun = samples.words("outcome"), samples.whole_numbers("try") == 0
+    if manifest.timeout_s is not None:
+        impatient = end - sent < _PATIENCE_SHARE * manifest.timeout_s - _ROUNDED_S
+        yield f"timed out before the {manifest.timeout_s:g} s were over", outcome.among(Outcome.TIMEOUT) & impatient
+    if manifest.stopped_s is not None:
+        yield (
+            f"were begun after the stop at {manifest.stopped_s:g} s",
+            begun & (sent > manifest.stopped_s + _STOPPING_S),
+        )
+    if not manifest.interrupted and not manifest.mock_died and manifest.load.kind != "script":
+        over = manifest.warmup_s + manifest.duration_s if manifest.stopped_s is None else manifest.stopped_s
+        yield "were cut off before the drain", outcome.among(Outcome.CUT_OFF) & (end < over - _STOPPING_S)
+
+
+def _needless(samples: Samples, ok: Mask, sent: Floats, end: Floats) -> Mask:
+    """Tries of a call that no client makes: after one that was ok, or while the one before was still under way."""
+    tries = samples.whole_numbers("try")
+    wrong = np.zeros(len(tries), dtype=bool)
+    if tries.any():
+        calls = samples.whole_numbers("call_id")
+        order = np.lexsort((tries, calls))
+        before, after = order[:-1], order[1:]
+        same = calls[before] == calls[after]
+        before, after = before[same], after[same]
+        wrong[after] = ok[before] | (sent[after] < end[before] - _ROUNDED_S)
+    return wrong
 
 
 def plan(run: Run) -> list[str]:

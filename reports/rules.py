@@ -22,6 +22,7 @@ SPAN_S: Final = 5.0
 SHORTEST_S: Final = 1.0
 CPU_SHARE: Final = 0.90
 WAIT_SHARE: Final = 0.10
+FULL_SHARE: Final = 0.95  # of a worker's pool, where calls were never sent because it was full
 UNSENT_SHARE: Final = 0.01
 TOLD_SHARE: Final = 0.95
 COVERED_SHARE: Final = 0.98

@@ -12,7 +12,7 @@ from reports.frame import Run
 from reports.gate import Gate
 from reports.gates import judge_gates
 from reports.measured import Measured
-from reports.rules import UNSENT_SHARE, check, judged, percent
+from reports.rules import FULL_SHARE, UNSENT_SHARE, check, judged, percent
 from reports.sample import POOL_FULL, Outcome
 from reports.values import Check, GateResult, Judgement, Result, Verdict
 
@@ -40,12 +40,39 @@ def offered_load(run: Run, measured: Measured, gates: tuple[Gate, ...], others: 
     doubtful = [c.name for c in others if c.result is Result.INVALID or (c.vital and c.result is Result.UNKNOWN)]
     if doubtful:
         return judged("offered load", False, f"{said}; is the generator to blame? See {', '.join(doubtful)}")
+    if not _pools_were_full(run):
+        return judged("offered load", False, f"{said}; but the pools were not full of calls under way then")
     best = judge_gates(Measured.of(_all_good(run)), gates, valid=True)
     broken = [gate.label for gate in best if gate.result is Result.FAIL]
     if not broken:
         return judged("offered load", False, f"{said}; had they been good, no gate would fail")
     blamed = f"the gateway kept every worker's pool full, and {broken[0]} fails even had all of them been good"
     return check("offered load", Result.PASS, f"{said}; {blamed}")
+
+
+def _pools_were_full(run: Run) -> bool:
+    """Whether each worker had as many calls under way as it may whenever it could not send one.
+
+    A call is under way from its planned moment to the end of its last try.
+    """
+    if run.manifest.max_in_flight is None:
+        return False
+    samples, workers = run.samples, run.samples.words("worker")
+    planned, sent, end = (samples.numbers(name) for name in ("planned_s", "sent_s", "end_s"))
+    first, under_way = samples.whole_numbers("try") == 0, ~np.isnan(sent)
+    unsent = samples.words("outcome").among(Outcome.NEVER_SENT)
+    calls, which = np.unique(samples.whole_numbers("call_id"), return_inverse=True)
+    over = np.full(len(calls), -np.inf)
+    np.maximum.at(over, which, np.where(np.isnan(end), run.manifest.ended_s, end))
+    least = FULL_SHARE * run.manifest.max_in_flight
+    for name in workers.used:
+        mine = workers.among(name) & first
+        begins, ends = np.sort(planned[mine & under_way]), np.sort(over[which[mine & under_way]])
+        refused = planned[mine & unsent]
+        count = np.searchsorted(begins, refused, "right") - np.searchsorted(ends, refused, "right")
+        if (count < least).any():
+            return False
+    return True
 
 
 def _all_good(run: Run) -> Run:

@@ -78,6 +78,7 @@ def write_manifest(
         "warmup_s": plan.warmup_s,
         "duration_s": _duration(plan, last_s, stopped_s if curtailed else None),
         "drain_s": plan.drain_s,
+        "max_in_flight": plan.max_in_flight,
         "timeout_s": plan.timeout_s,
         "started_at": _iso(time.time() if origin is None else origin.unix_s),
         "ended_s": ended_s,

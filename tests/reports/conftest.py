@@ -52,6 +52,9 @@ class RunBuilder:
         self.set(rows, outcome=outcome, status=status, error_code=code)
         empty = ["provider", "model", "completion_tokens", "prompt_tokens", "chunks", "max_gap_s", "planned_ms"]
         self.set(rows, **dict.fromkeys(empty))
+        if outcome == "timeout":
+            waited = self.samples["end_s"] - self.samples["sent_s"]
+            self.manifest["timeout_s"] = float(waited[self.samples["outcome"] == "timeout"].min())
         if outcome == "cut_off":
             self.set(rows, end_s=None)
         if outcome == "never_sent":

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from reports.build import judged
@@ -148,6 +149,45 @@ def test_what_was_not_recorded_is_unknown_and_what_the_generator_owes_keeps_a_ru
     found = judged(builder.write())
     assert found.verdict.verdict is verdict
     assert unknown in found.verdict.why or any(unknown in reason for reason in found.verdict.reasons)
+
+
+def retried(builder: Any, after_s: float, outcome: str) -> Any:
+    """Give call 500 a second try that was sent so long after the first ended."""
+    builder.set(500, outcome=outcome)
+    again = builder.samples.loc[[500]].copy()
+    sent = float(again["end_s"].iloc[0]) + after_s
+    took = float(again["end_s"].iloc[0] - again["sent_s"].iloc[0])
+    again = again.assign(outcome="ok", planned_s=sent, sent_s=sent, first_byte_s=sent + took, end_s=sent + took)
+    again["try"] = 1
+    builder.samples = pd.concat([builder.samples, again], ignore_index=True)
+    return builder
+
+
+CONTRADICTIONS: dict[str, tuple[Spoil, str]] = {
+    "a try after an ok one": (lambda b: retried(b, 0.5, "ok"), "follow a try that was ok, or had not ended: 1"),
+    "two tries at once": (lambda b: retried(b, -0.1, "connection"), "follow a try that was ok, or had not ended: 1"),
+    "an impatient client": (
+        lambda b: (b.fail(500, "timeout"), b.manifest.update(timeout_s=60.0)),
+        "timed out before the 60 s were over: 1",
+    ),
+    "a stop that stopped nothing": (lambda b: b.manifest.update(stopped_s=30.0), "were begun after the stop at 30 s"),
+    "cut off for no reason": (lambda b: b.set(500, outcome="cut_off"), "were cut off before the drain: 1"),
+    "refused by a good answer": (lambda b: b.set(500, outcome="refused"), "are refused by a status below 400: 1"),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_what_no_client_and_no_run_does_is_a_contradiction(make_run: Make, name: str) -> None:
+    spoil, said = CONTRADICTIONS[name]
+    builder = make_run()
+    spoil(builder)
+    found = checks_of(builder.run())["moments"]
+    assert found.result is Result.INVALID
+    assert said in found.said
+
+
+def test_a_retry_after_a_failure_contradicts_nothing(make_run: Make) -> None:
+    assert checks_of(retried(make_run(), 0.5, "connection").run())["moments"].result is Result.PASS
 
 
 def frozen(builder: Any) -> None:

@@ -239,8 +239,9 @@ def saturated(builder: Any, unsent: int = 340, reason: str | None = POOL_FULL) -
     return builder.fail(slice(560, 560 + unsent - 1), "never_sent", code=reason)
 
 
-def hanging(builder: Any, every: int = 2, reason: str | None = POOL_FULL) -> Any:
+def hanging(builder: Any, every: int = 2, reason: str | None = POOL_FULL, most: int = 1) -> Any:
     """One call in so many times out, and a pool full of them sends one in nine no more."""
+    builder.manifest["max_in_flight"] = most
     builder.fail(slice(100, 1000, every), "timeout")
     return builder.fail(slice(101, 1000, 9), "never_sent", code=reason)
 
@@ -254,6 +255,7 @@ OFFERED: dict[str, tuple[Spoil, Verdict, str]] = {
         Verdict.INVALID,
         "100 of 900 tries (11.1 %) were never sent, limit 1 %; had they been good, no gate would fail",
     ),
+    "with room in its pools": (lambda b: hanging(b, most=90), Verdict.INVALID, "the pools were not full of calls"),
     "for another reason": (lambda b: hanging(b, reason=None), Verdict.INVALID, "not all of them because the gateway"),
     "one of them for another reason": (
         lambda b: hanging(b).set([110], error_code=None),
