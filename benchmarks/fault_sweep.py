@@ -48,7 +48,7 @@ extends = "instant"
 balance = {BALANCE}
 """
 FOR_S: Final = 0.02
-LEAVE_AFTER_S: Final = 0.05
+LEAVE_AFTER_S: Final = 0.5
 ENDS_WITHIN_S: Final = 30.0
 SETTLED_WITHIN_S: Final = 10.0
 TOKENS: Final = 12

@@ -37,6 +37,8 @@ def never_happens(incident: Incident, world: World) -> str | None:
     """Why an incident changes nothing; None when it does."""
     if not any(incident.concerns(*name.split("/", 1)) for name in world.models):
         return _no_model("match", incident.match, world.models)
+    if incident.announced:  # its models are tried last, whatever else it does
+        return None
     if incident.rate == 0 and incident.slow == 1:
         return "rate is 0 and slow is 1: it would change nothing"
     if incident.rate == 0 and world.latency_scale == 0:
