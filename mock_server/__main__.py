@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 from mock_server.clock import SimClock
 from mock_server.config import DEFAULT_WORLD, WorldError, load_world, preset_names, read_source
-from mock_server.exits import Exit, guarded
+from mock_server.exits import Exit, complain, guarded
 from mock_server.launch import STOP_WITH_STDIN
 from mock_server.schema import LEAST_TIME_SCALE, MOST_TIME_SCALE
 
@@ -37,7 +37,7 @@ def _run(argv: Sequence[str] | None) -> int:
         _discard_output()
         return Exit.UNREAD
     except (WorldError, UsageError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        complain(PROGRAM, error)
         return Exit.UNUSABLE
 
 

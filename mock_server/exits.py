@@ -38,8 +38,14 @@ def guarded(command: str, run: Callable[[], int]) -> int:
         return run()
     except Exception as error:
         said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        print(f"{command}: an error of its own, not yours ({said}){_kept(command)}", file=sys.stderr)
+        complain(command, f"an error of its own, not yours ({said}){_kept(command)}")
         return Exit.BROKEN
+
+
+def complain(command: str, problem: object) -> None:
+    """Say on stderr, in one line, what is wrong; what a terminal would obey, as in a file's name, is replaced."""
+    line = " ".join(f"{command}: {problem}".splitlines())
+    print("".join(sign if sign.isprintable() else "\ufffd" for sign in line), file=sys.stderr)
 
 
 def _kept(command: str) -> str:

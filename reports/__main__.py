@@ -15,7 +15,7 @@ try:
     from pathlib import Path
     from typing import NoReturn
 
-    from mock_server.exits import Exit, guarded
+    from mock_server.exits import Exit, complain, guarded
 except KeyboardInterrupt:
     sys.exit(130)
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments = _parser().parse_args(argv)
             return guarded(_COMMAND, partial(_build, arguments))
     except KeyboardInterrupt:
-        print("perf-report: interrupted; the samples are untouched, and no file is half-written", file=sys.stderr)
+        complain("perf-report", "interrupted; the samples are untouched, and no file is half-written")
         return Exit.INTERRUPTED
 
 
@@ -86,7 +86,7 @@ def _build(arguments: argparse.Namespace) -> int:
     try:
         built = build(arguments.run_dir, arguments.gates)
     except Unusable as problem:
-        print(f"perf-report: {' '.join(str(problem).splitlines())}", file=sys.stderr)
+        complain("perf-report", problem)
         return Exit.UNUSABLE
     passed = built.exit_code == Exit.UNDECIDED and arguments.inconclusive_ok
     return _say(built.text, Exit.PASSED if passed else built.exit_code)
@@ -100,9 +100,7 @@ def _say(text: str, code: int) -> int:
         # The interpreter must not try to flush again as it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
-            print(
-                f"perf-report: the verdict cannot be printed ({error.strerror}); the files are written", file=sys.stderr
-            )
+            complain("perf-report", f"the verdict cannot be printed ({error.strerror}); the files are written")
             return Exit.UNUSABLE
     return code
 

@@ -30,6 +30,22 @@ _NAMED: Final = 3
 # Timers may fire early, and the processes of a run are told to stop one after another.
 _PATIENCE_SHARE: Final = 0.95
 _STOPPING_S: Final = 0.25
+# An answer that was there when its client's patience ended may be read a little later.
+_LATE_SHARE: Final = 1.05
+_LATE_S: Final = 5.0
+_NEVER_NEGATIVE: Final = (
+    "max_gap_s",
+    "planned_ms",
+    "planned_first_ms",
+    "overhead_ms",
+    "wasted_ms",
+    "connect_ms",
+    "try",
+    "attempts",
+    "prompt_tokens",
+    "completion_tokens",
+    "chunks",
+)
 
 
 def moments(run: Run) -> list[str]:
@@ -68,16 +84,19 @@ def _contradictions(run: Run) -> Iterator[tuple[str, Mask]]:
         yield "were never sent and were answered", np.isnan(sent) & ~(np.isnan(end) & np.isnan(first))
         yield from _beyond_the_manifest(run.manifest, samples, sent, end)
         yield "follow a try that was ok, or had not ended", _needless(samples, ok, sent, end)
-        for name in ("max_gap_s", "planned_ms", "planned_first_ms", "overhead_ms", "wasted_ms", "connect_ms"):
+        for name in _NEVER_NEGATIVE:
             yield f"hold a negative {name}", samples.numbers(name) < 0
 
 
 def _beyond_the_manifest(manifest: Manifest, samples: Samples, sent: Floats, end: Floats) -> Iterator[tuple[str, Mask]]:
     """What cannot be by the client's own patience, or by when the run let go of its calls."""
     outcome, begun = samples.words("outcome"), samples.whole_numbers("try") == 0
-    if manifest.timeout_s is not None:
-        impatient = end - sent < _PATIENCE_SHARE * manifest.timeout_s - _ROUNDED_S
-        yield f"timed out before the {manifest.timeout_s:g} s were over", outcome.among(Outcome.TIMEOUT) & impatient
+    patience = manifest.timeout_s
+    if patience is not None:
+        impatient = end - sent < _PATIENCE_SHARE * patience - _ROUNDED_S
+        yield f"timed out before the {patience:g} s were over", outcome.among(Outcome.TIMEOUT) & impatient
+        late = end - sent > _LATE_SHARE * patience + _LATE_S
+        yield f"are ok long after the timeout of {patience:g} s", outcome.among(Outcome.OK) & late
     if manifest.stopped_s is not None:
         yield (
             f"were begun after the stop at {manifest.stopped_s:g} s",
@@ -170,12 +189,15 @@ def _improbable_gap(planned: Floats, begin: float, length: float, stage: Stage) 
 
 
 def strangers(run: Run, found: dict[str, Readings] | None) -> list[str]:
-    """Workers that nobody knows, and names that mean two processes."""
+    """Workers and scenarios that nobody knows, and names that mean two processes."""
     names = [worker.worker for worker in run.manifest.workers]
     problems = []
     double = sorted(name for name, count in Counter([*names, MOCK_WORKER]).items() if count > 1)
     if double:
         problems.append(f"two processes are called {_listed(double)}")
+    foreign = sorted(run.samples.words("scenario").used - {run.manifest.scenario})
+    if foreign:
+        problems.append(f"samples of scenario {_listed(foreign)}, not of {run.manifest.scenario[:40]}")
     senders = run.samples.words("worker").used
     for where, seen in (("samples", senders), ("health readings", set(found or {}) - {MOCK_WORKER})):
         unknown = sorted(seen - set(names))

@@ -205,8 +205,3 @@ def binomial_ranks(n: int, p: float) -> tuple[int, int]:
     low = int(counts[np.searchsorted(below, _TAIL, side="right")])
     high = int(counts[np.searchsorted(below, 1 - _TAIL, side="left")]) + 1
     return low, high
-
-
-def interval_ranks(n: int, p: float) -> tuple[int, int] | None:
-    """Ranks that enclose percentile p with 95 %, or None if n is too small to enclose it."""
-    return None if n < least_samples(p) else binomial_ranks(n, p)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import sys
 from functools import partial
 from typing import Final
 
 import msgspec
 
-from mock_server.exits import Exit, guarded
+from mock_server.exits import Exit, complain, guarded
 from scenarios.command.catalogue import find, names, source_of
 from scenarios.command.console import put
 from scenarios.command.options import UsageError, parser
@@ -28,7 +27,7 @@ def _told(words: list[str]) -> int:
     try:
         return _dispatch(parser().parse_args(words), words)
     except UsageError as problem:
-        print(f"load-test: {problem}", file=sys.stderr)
+        complain("load-test", problem)
         return Exit.UNUSABLE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from mock_server.exits import Exit
+from mock_server.exits import Exit, complain
 
 
 def put(text: str, end: str = "\n") -> int:
@@ -22,7 +22,7 @@ def put(text: str, end: str = "\n") -> int:
         return Exit.UNREAD
     except OSError as error:
         _mute()
-        print(f"load-test: cannot write to stdout: {error.strerror}", file=sys.stderr)
+        complain("load-test", f"cannot write to stdout: {error.strerror}")
         return Exit.UNUSABLE
     return Exit.PASSED
 

@@ -10,7 +10,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
-from mock_server.exits import Exit
+from mock_server.exits import Exit, complain
 from scenarios.command.catalogue import names
 from scenarios.command.options import API_KEY_VARIABLE, UsageError
 from scenarios.command.plain_options import plan_from_options, run_dir_of
@@ -57,5 +57,5 @@ def _refuse_mistakes(environment: Environment) -> None:
     try:
         check_out(run_dir_of(options, plan_from_options(options, environment.host, None, 1)))
     except UsageError as error:
-        print(f"load-test: {error}", file=sys.stderr)
+        complain("load-test", error)
         sys.exit(Exit.UNUSABLE)

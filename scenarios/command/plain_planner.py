@@ -7,7 +7,6 @@ the drain is over. Who asks once more (Ctrl-C, SIGTERM, the Stop button) ends it
 from __future__ import annotations
 
 import socket
-import sys
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -18,7 +17,7 @@ import msgspec
 from locust.env import Environment
 from locust.runners import MasterRunner, Runner
 
-from mock_server.exits import Exit
+from mock_server.exits import Exit, complain
 from scenarios.command.options import UsageError
 from scenarios.command.plain_options import plan_from_options, run_dir_of
 from scenarios.command.plain_worker import DONE_MESSAGE, FINISH_MESSAGE, PLAN_MESSAGE, STOP_MESSAGE, Order, player_for
@@ -104,7 +103,7 @@ class Planner(ABC):
         try:
             self._plan()
         except UsageError as error:
-            print(f"load-test: {error}", file=sys.stderr)
+            complain("load-test", error)
             self.environment.process_exit_code = Exit.UNUSABLE
             gevent.spawn(self._end)
 
@@ -194,10 +193,10 @@ class Planner(ABC):
             merge(run_dir, interrupted=ending.interrupted, curtailed=ending.curtailed)
         except OSError as error:
             why = error.strerror or error
-            print(
-                f"load-test: {run_dir}: cannot be written ({why}); what was recorded is in {PARTS}, "
+            complain(
+                "load-test",
+                f"{run_dir}: cannot be written ({why}); what was recorded is in {PARTS}, "
                 f"`load-test recover {run_dir}` goes on from there",
-                file=sys.stderr,
             )
             self.environment.process_exit_code = Exit.UNUSABLE
             return

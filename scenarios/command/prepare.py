@@ -229,17 +229,17 @@ def plan_of(
     argv: list[str],
     scenario: Scenario,
     name: str,
-    mock: tuple[str, int] | None,
+    mock: str | None,
     troubles: tuple[Trouble, ...] = (),
 ) -> Plan:
-    """The plan; ``mock`` is the address and process of the run's own mock, ``None`` with ``--target``."""
+    """The plan; ``mock`` is the address of the run's own mock, ``None`` with ``--target``."""
     key = args.api_key or LOAD_TEST_KEY
     return Plan(
         run_id=name,
         scenario=scenario,
         world=scenario.world if args.target is None else None,
         seed=args.seed,
-        target=args.target or (mock[0] if mock else ""),
+        target=args.target or mock or "",
         target_kind="mock" if _speaks_mock(args) else "external",
         api_key=masked(key),
         processes=args.processes,
@@ -249,7 +249,6 @@ def plan_of(
         labels=dict(args.label),
         argv=without_secrets(argv, key),
         owner_pid=os.getpid(),
-        mock_pid=mock[1] if mock else None,
         troubles=troubles,
     )
 

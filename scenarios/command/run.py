@@ -20,7 +20,7 @@ import psutil
 
 from mock_server.config import WorldError, load_world
 from mock_server.contract.accounts import LOAD_TEST_KEY
-from mock_server.exits import Exit
+from mock_server.exits import Exit, complain
 from scenarios.command.console import put
 from scenarios.command.options import UsageError
 from scenarios.command.prepare import check_out, claim, effective, now_utc, plan_of, run_id
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
             mock = OwnMock(scenario.world, args.seed, scale)
             stack.callback(mock.stop)
             probe(mock.url)
-        plan = plan_of(args, argv, scenario, name, (mock.url, mock.pid) if mock else None, troubles)
+        plan = plan_of(args, argv, scenario, name, mock.url if mock else None, troubles)
         claim(out)
         code = _drive(plan, out, args.api_key or LOAD_TEST_KEY, interrupts, mock)
     if code is None:
@@ -142,7 +142,7 @@ def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts, mock: Ow
     stopped = interrupts.count > 0 or wrong_key
     merged = _merge(out, interrupted=stopped, ended_s=ended_s, mock_died=death is not None)
     if death is not None:
-        print(f"load-test: its mock died ({death})", file=sys.stderr)
+        complain("load-test", f"its mock died ({death})")
     if interrupts.count and not merged.handed_on:
         return _discard(workers, out, _NOTHING_SENT, Exit.INTERRUPTED)
     return _after(plan, out, merged, wrong_key)
@@ -176,7 +176,7 @@ def _discard(workers: Workers, out: Path, problem: str, code: int) -> int:
     workers.signal(signal.SIGKILL)
     workers.wait(_GRACE_S)
     shutil.rmtree(out)
-    print(f"load-test: {problem}", file=sys.stderr)
+    complain("load-test", problem)
     return code
 
 
@@ -224,10 +224,10 @@ def _merge(out: Path, **how: Any) -> Merged:
 
 def _after(plan: Plan, out: Path, merged: Merged, wrong_key: bool) -> int | None:
     if merged.lost_workers:
-        print(f"load-test: {merged.lost_workers} of {plan.processes} workers died", file=sys.stderr)
+        complain("load-test", f"{merged.lost_workers} of {plan.processes} workers died")
     if wrong_key or (merged.answers and merged.answers == merged.denied):
         key = f"the key {plan.api_key}" if plan.api_key.strip("…") else "the given key"
-        print(f"load-test: {plan.target} answers 401 to {key}; check it. Samples are in {out}", file=sys.stderr)
+        complain("load-test", f"{plan.target} answers 401 to {key}; check it. Samples are in {out}")
         return Exit.UNUSABLE
     return None
 
@@ -263,10 +263,10 @@ def judge(out: Path, *, inconclusive_ok: bool) -> int:
     """Build the report in a process of its own, pass on what it says, and return its exit code."""
     missing = [name for name in _REPORT_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        print(
-            f'load-test: no verdict: reports need `pip install ".[report]"` in the checkout; the samples are kept, '
+        complain(
+            "load-test",
+            'no verdict: reports need `pip install ".[report]"` in the checkout; the samples are kept, '
             f"`perf-report build {out}` judges them",
-            file=sys.stderr,
         )
         return Exit.PASSED if inconclusive_ok else Exit.UNDECIDED
     command = [sys.executable, "-m", "reports", "build", str(out)]

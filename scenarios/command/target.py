@@ -53,11 +53,6 @@ class OwnMock:
         """Where it listens."""
         return self._launched.url
 
-    @property
-    def pid(self) -> int:
-        """Of the mock's process, which leads its group."""
-        return self._launched.pid
-
     def death(self) -> str | None:
         """How it ended by itself; ``None`` while it runs, and when `stop` ended it."""
         return self._launched.death()

@@ -34,8 +34,7 @@ class Trouble(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """One run. ``scenario`` is whole, with what the options change, so that nobody looks it up again.
 
-    ``world`` is the run's own mock's; ``None`` with a target. ``mock_pid`` is the process of the run's own mock;
-    ``owner_pid`` is the process that waits for the workers.
+    ``world`` is the run's own mock's; ``None`` with a target. ``owner_pid`` is the process that waits for the workers.
     """
 
     run_id: str
@@ -52,7 +51,6 @@ class Plan(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     argv: tuple[str, ...]
     owner_pid: int
-    mock_pid: int | None = None
     troubles: tuple[Trouble, ...] = ()
 
     @property

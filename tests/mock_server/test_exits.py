@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mock_server.exits import Exit, guarded
+from mock_server.exits import Exit, complain, guarded
 
 
 def broken() -> int:
@@ -39,3 +39,8 @@ def test_an_interrupt_is_nobodys_error() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         guarded("some-command", interrupted)
+
+
+def test_a_complaint_is_one_line_that_no_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    complain("some-command", "a\x1b[31m\u202e\udc80.toml: not\nthere, 没有")
+    assert capsys.readouterr().err == "some-command: a\ufffd[31m\ufffd\ufffd.toml: not there, 没有\n"

@@ -139,6 +139,17 @@ SPOILT: dict[str, tuple[Spoil, str, str]] = {
         "moments",
         "were never sent and were answered: 1",
     ),
+    "ok after its client gave up": (
+        lambda b: b.set([700], end_s=b.samples["end_s"] + 9).manifest.update(timeout_s=3.0),
+        "moments",
+        "are ok long after the timeout of 3 s: 1",
+    ),
+    "a negative count": (lambda b: b.set([700], chunks=-1), "moments", "hold a negative chunks: 1"),
+    "another scenario": (
+        lambda b: b.set([700], scenario="smoke"),
+        "workers",
+        "samples of scenario smoke, not of steady",
+    ),
     "a negative gap": (lambda b: b.set([700], max_gap_s=-1.0), "moments", "hold a negative max_gap_s: 1"),
     "slow rows relabelled": (relabelled, "plan", "tries in another phase than their planned moment:"),
     "half the window": (half_the_window, "plan", "900 calls were planned for the window, 450 are recorded"),

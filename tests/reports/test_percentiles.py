@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from reports.dependence import Timeline
 from reports.percentiles import enough_samples, percentile, share_within
-from reports.stats import Observed, interval_ranks, observe
+from reports.stats import Observed, binomial_ranks, observe
 
 
 def spread_out(values: np.ndarray, ok: np.ndarray | None = None, seconds: float = 300.0) -> Observed:
@@ -18,8 +18,7 @@ def spread_out(values: np.ndarray, ok: np.ndarray | None = None, seconds: float 
 
 @given(st.lists(st.floats(0.125, 1e5, width=32), min_size=72, max_size=200))
 def test_an_interval_of_independent_samples_runs_between_two_of_them(values: list[float]) -> None:
-    ranks = interval_ranks(len(values), 0.95)
-    assert ranks is not None
+    ranks = binomial_ranks(len(values), 0.95)
     seen, time = percentile(observe(np.array(values)), 0.95, "ms"), sorted(values)
     assert (seen.low, seen.high) == (time[ranks[0] - 1], time[ranks[1] - 1])
 
@@ -128,8 +127,7 @@ def test_the_samples_said_to_be_enough_are_enough_and_more_than_there_are() -> N
     more = enough_samples(found, 0.95, limit)
     assert more is not None
     assert more > 400
-    ranks = interval_ranks(more, 0.95)
-    assert ranks is not None
+    ranks = binomial_ranks(more, 0.95)
     share = share_within(found, limit)
     assert ranks[1] <= share * more or ranks[0] - 1 > share * more
     assert enough_samples(found, 0.95, float(found.time[379])) is None  # the limit is the percentile itself

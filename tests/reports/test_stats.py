@@ -29,18 +29,18 @@ def test_the_rank_is_not_fooled_by_binary_fractions(n: int, p: float, expected: 
 @pytest.mark.parametrize(("p", "least"), [(0.5, 6), (0.95, 72), (0.99, 368), (0.999, 3688)])
 def test_an_interval_needs_as_many_samples_as_published(p: float, least: int) -> None:
     assert stats.least_samples(p) == least
-    assert stats.interval_ranks(least - 1, p) is None
-    assert stats.interval_ranks(least, p) is not None
+    for n, enclosed in ((least - 1, False), (least, True)):
+        low, high = stats.binomial_ranks(n, p)
+        assert (low >= 1 and high <= n) is enclosed
 
 
 @given(st.integers(1, 20_000), shares)
-def test_interval_ranks_are_the_tightest_with_at_most_half_the_error_in_each_tail(n: int, p: float) -> None:
-    ranks = stats.interval_ranks(n, p)
-    if ranks is None:
-        assert n < stats.least_samples(p)
-        return
-    low, high = ranks
+def test_binomial_ranks_are_the_tightest_with_at_most_half_the_error_in_each_tail(n: int, p: float) -> None:
+    low, high = stats.binomial_ranks(n, p)
     below = reference.binom(n, p).cdf
+    if n < stats.least_samples(p):
+        assert low == 0 or high == n + 1
+        return
     assert 1 <= low <= stats.rank(n, p) <= high <= n
     assert below(low - 1) <= 0.025 < below(low)
     assert below(high - 1) >= 0.975 > below(high - 2)

@@ -153,7 +153,7 @@ def test_ctrl_c_before_the_first_request_leaves_nothing(gateway: Any, load_test:
 
 def test_an_end_before_the_zero_is_told_as_none(tmp_path: Path, manifest: Callable[[Path], dict[str, Any]]) -> None:
     args = parser().parse_args(["run", "steady"])
-    plan = plan_of(args, [], effective(args), "r", ("http://127.0.0.1:1", 1))
+    plan = plan_of(args, [], effective(args), "r", "http://127.0.0.1:1")
     write_manifest(tmp_path, plan, Origin(0.0, 0.0), ended_s=-0.2, interrupted=True, planned_calls=1)
     assert manifest(tmp_path)["ended_s"] == 0.0
 
