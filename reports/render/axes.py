@@ -78,15 +78,26 @@ def shade(axes: Axes, summary: Summary, *, named: bool) -> None:
     warmup = summary.window_s[0]
     if warmup > 0:
         axes.axvspan(0, warmup, color=SHADE, lw=0, label="warm-up" if named else None)
-    for at, incident in enumerate(summary.incidents):
-        label = "incident" if named and at == 0 else None
-        axes.axvspan(
-            incident.start_s,
-            incident.end_s,
+    spans = merged([(incident.start_s, incident.end_s) for incident in summary.incidents])
+    if spans:
+        axes.broken_barh(
+            [(begin, end - begin) for begin, end in spans],
+            (0, 1),
+            transform=axes.get_xaxis_transform(),
             facecolor="none",
             edgecolor=SERIES[4],
             hatch="///",
             lw=0,
             alpha=0.7,
-            label=label,
+            label="incident" if named else None,
         )
+
+
+def merged(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Stretches of time in order, those that touch or overlap as one."""
+    found: list[tuple[float, float]] = []
+    for begin, end in sorted(spans):
+        if found and begin <= found[-1][1]:
+            begin, end = found[-1][0], max(end, found.pop()[1])
+        found.append((begin, end))
+    return found

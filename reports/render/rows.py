@@ -16,8 +16,11 @@ from reports.format import (
     per_second,
     percent,
 )
+from reports.manifest import Incident
 from reports.render.text import MARKS
 from reports.values import Connections, Cut, Estimate, GroupRow, Result, Spread, Summary
+
+_MOST_INCIDENTS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,13 @@ def _connections(found: Connections) -> str:
     return f"{number(found.opened)} opened for {number(found.sent)} sent tries, {number(round(found.each, 1))} each"
 
 
+def _incidents(incidents: tuple[Incident, ...]) -> str:
+    listed = [f"{each.kind} {each.what} {each.start_s:g}–{each.end_s:g} s" for each in incidents[:_MOST_INCIDENTS]]
+    if left := len(incidents) - len(listed):
+        listed.append(f"and {number(left)} more")
+    return "; ".join(listed)
+
+
 def facts(summary: Summary) -> Table:
     """How the run was made."""
     manifest = summary.manifest
@@ -257,7 +267,7 @@ def facts(summary: Summary) -> Table:
         "Command": " ".join(manifest.argv),
         "Machine": ", ".join(f"{name} {value}" for name, value in manifest.machine.items()),
         "Versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
-        "Incidents": "; ".join(f"{i.kind} {i.what} {i.start_s:g}–{i.end_s:g} s" for i in manifest.incidents),
+        "Incidents": _incidents(manifest.incidents),
         "Labels": ", ".join(f"{name}={value}" for name, value in manifest.labels.items()),
     }
     rows = tuple((Cell(name), Cell(value)) for name, value in pairs.items() if value)

@@ -4,16 +4,20 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reports.__main__ import main
 from reports.output import write_together
 from reports.problem import Unusable
+from reports.render.axes import merged
 from reports.sample import JUNIT_XML, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD, Outcome
 
 Make = Callable[..., Any]
@@ -27,6 +31,7 @@ def evil_run(make_run: Make) -> Path:
     builder.manifest |= {"scenario": EVIL, "run_id": EVIL, "description": EVIL, "world": EVIL, "target": EVIL}
     builder.manifest |= {"labels": {EVIL: EVIL}, "argv": [EVIL], "machine": {EVIL: EVIL}, "versions": {EVIL: EVIL}}
     builder.manifest["incidents"] = [{"kind": EVIL, "what": EVIL, "start_s": 10, "end_s": 12}]
+    builder.set(slice(None), scenario=EVIL)
     builder.fail(300, "refused", status=502, code=EVIL)
     builder.set(slice(400, 600), provider=EVIL, model=EVIL, kind=EVIL, worker=EVIL, request_id=EVIL)
     builder.manifest["workers"].append({"worker": EVIL, "pid": 13})
@@ -127,6 +132,26 @@ def test_no_label_passes_for_the_verdict(make_run: Make) -> None:
     assert {p.get("name"): p.get("value") for p in suite.iter("property")}["verdict"] == "INVALID"
     verdicts = [case for case in suite.iter("testcase") if case.get("name") == "verdict"]
     assert [(case.get("classname"), case[0].tag) for case in verdicts] == [("perf-report", "error")]
+
+
+def test_a_thousand_incidents_are_drawn_at_once_and_counted_where_they_are_not_named(make_run: Make) -> None:
+    builder = make_run()
+    spans = [{"kind": "outage", "what": f"m{at}", "start_s": at / 20, "end_s": at / 20 + 0.01} for at in range(1000)]
+    builder.manifest["incidents"] = spans
+    run = builder.write()
+    assert main(["build", str(run)]) == 0
+    page = (run / REPORT_HTML).read_text()
+    assert "outage m19 0.95–0.96 s; and 980 more" in page
+    assert page.count("<pattern") < 10
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), max_size=12))
+def test_merged_stretches_hold_the_same_moments_and_do_not_touch(spans: list[tuple[int, int]]) -> None:
+    given_spans = [(float(begin), float(begin + length)) for begin, length in spans]
+    found = merged(given_spans)
+    assert all(before[1] < after[0] for before, after in pairwise(found))
+    for moment in range(60):
+        assert any(b <= moment <= e for b, e in found) == any(b <= moment <= e for b, e in given_spans)
 
 
 def test_an_invalid_run_is_an_error_in_junit(make_run: Make) -> None:
