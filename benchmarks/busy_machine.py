@@ -96,7 +96,7 @@ def checks_between(run: Run, begin: float, length_s: float) -> tuple[Check, ...]
     limits = Limits.of(measured.window_s, ended_s, manifest.gates)
     found = readings(run.health)
     workers = None if found is None else {name: seen for name, seen in found.items() if name != MOCK_WORKER}
-    return (*generator(measured, workers, limits), *mock(measured, (found or {}).get(MOCK_WORKER), limits))
+    return (*generator(measured, workers, limits), *mock(measured, found, limits))
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from reports.sample import MOCK_WORKER, TICK_S, Outcome, Phase
 # Two clocks' readings of one moment, rounded on their way, may differ by this much.
 _ROUNDED_S: Final = 1e-3
 # The readings of a process begin and end with whole beats, and a beat with a tick taken or to be taken.
-_BEAT_S: Final = 0.5
+BEAT_S: Final = 0.5
 _SPARE_TICKS: Final = 5
 _TICKS_SHARE: Final = 0.01
 # So rarely does a planned run hold so long a gap between two arrivals by chance.
@@ -257,7 +257,7 @@ def uncovered(seen: Readings, begin: float, end: float) -> str:
     if end <= begin:
         return ""
     covered = min(end, float(seen.at_s.max(initial=-np.inf))) - max(begin, float(seen.from_s.min(initial=np.inf)))
-    spare = max(_BEAT_S, (1 - COVERED_SHARE) * (end - begin))
+    spare = max(BEAT_S, (1 - COVERED_SHARE) * (end - begin))
     if end - begin - max(0.0, covered) <= spare:
         return ""
     return f"health readings for {max(0.0, covered):.1f} s of {end - begin:.1f} s"

@@ -16,13 +16,13 @@ from reports.stats import smallest
 from reports.values import Check, Result
 
 
-def mock(measured: Measured, seen: Readings | None, limits: Limits) -> tuple[Check, ...]:
-    """Its checks; `seen` are the readings of the run's own mock, None where there are none."""
+def mock(measured: Measured, found: dict[str, Readings] | None, limits: Limits) -> tuple[Check, ...]:
+    """Its checks, from the readings of each process, the run's own mock among them; None where nothing was recorded."""
     names = ("mock lateness", "mock stalls", "mock plan")
     if measured.manifest.target_kind != "mock":
         return tuple(check(name, Result.NOT_APPLICABLE, "the target is not the mock") for name in names)
     own = measured.manifest.world is not None
-    return _lateness(measured, limits.late_ms), _stalls(seen, limits, own=own), _residual(measured)
+    return _lateness(measured, limits.late_ms), _stalls(found, limits, own=own), _residual(measured)
 
 
 def _told(measured: Measured, values: Floats) -> tuple[npt.NDArray[np.bool_], str]:
@@ -46,10 +46,12 @@ def _lateness(measured: Measured, limit_ms: float) -> Check:
     return found
 
 
-def _stalls(seen: Readings | None, limits: Limits, *, own: bool) -> Check:
+def _stalls(found: dict[str, Readings] | None, limits: Limits, *, own: bool) -> Check:
     """Of the run's own mock readings must cover the window: one that stands still answers nobody who reads it."""
+    seen = (found or {}).get(MOCK_WORKER)
     if seen is None:
-        return check("mock stalls", Result.UNKNOWN, "its loop's lag was not recorded")
+        silent = own and found is not None and limits.window_end - limits.begin > coherence.BEAT_S
+        return check("mock stalls", Result.INVALID if silent else Result.UNKNOWN, "its loop's lag was not recorded")
     problem = coherence.broken(seen) or coherence.uncovered(seen, limits.begin, limits.window_end)
     if problem:
         return check("mock stalls", Result.INVALID if own else Result.UNKNOWN, problem)

@@ -37,7 +37,7 @@ def checks(
         _coherent("plan", coherence.plan(run), "the calls are those of the plan"),
         _workers(run, readings, limits.begin),
         *generator(measured, workers, limits),
-        *mock(measured, (readings or {}).get(MOCK_WORKER), limits),
+        *mock(measured, readings, limits),
     )
 
 
