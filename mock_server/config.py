@@ -19,11 +19,10 @@ from mock_server.core.faults import FaultError
 from mock_server.core.latency import Empirical, Law, LognormalLatency
 from mock_server.core.rules import compile_rule
 from mock_server.core.world import World, built_in_accounts
-from mock_server.impossible import never_answers, never_happens, never_strikes, shadowed, shadowed_answers
+from mock_server.impossible import never_answers, never_happens, never_strikes, shadowed, shadowed_answer
 from mock_server.schema import did_you_mean, find_fault, join
 
 DEFAULT_WORLD: Final = "realistic"
-_NO_CALL: Final = "rate is 0: it would strike no call"
 
 Table = dict[str, Any]
 
@@ -144,7 +143,7 @@ def _check_names(world: World, name: str) -> None:
             raise WorldError(msg)
     _check_rules(world, name)
     for index, incident in enumerate(world.incidents):
-        if why := never_happens(incident, world):
+        if why := never_happens(incident, world, paced=world.latency_scale > 0):
             msg = f"{name}: incidents[{index}].{why}"
             raise WorldError(msg)
         if incident.every is not None and incident.lasts is None:
@@ -167,12 +166,12 @@ def _check_rules(world: World, name: str) -> None:
         except FaultError as error:
             msg = f"{name}: {where}: {error}"
             raise WorldError(msg) from None
+    replies = [reply for rule in world.answers for reply in rule.replies]
     never = [
-        *((f"faults[{index}]", _NO_CALL) for index, rule in enumerate(world.faults) if rule.rate == 0),
-        *((f"faults[{index}]", never_strikes(rule, world)) for index, rule in enumerate(world.faults)),
+        *((f"faults[{index}]", never_strikes(rule, world, replies)) for index, rule in enumerate(world.faults)),
         *((f"answers[{index}]", never_answers(rule, world)) for index, rule in enumerate(world.answers)),
-        *((f"faults[{index}]", why) for index, why in shadowed(world.faults)),
-        *((f"answers[{index}]", why) for index, why in shadowed_answers(world.answers)),
+        *((f"faults[{index}]", shadowed(index, world.faults)) for index in range(len(world.faults))),
+        *((f"answers[{index}]", shadowed_answer(index, world.answers)) for index in range(len(world.answers))),
     ]
     for where, why in never:
         if why is not None:

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from mock_server.contract.errors import Refusal
-from mock_server.core.canned import AnswerMatch, AnswerRule, names_model
+from mock_server.core.canned import AnswerMatch, AnswerRule, Reply, names_model
 from mock_server.core.faults import check_fits, parse_fault
 from mock_server.core.rules import FaultRule, Match
-from mock_server.core.world import AccountSettings, Incident, Model, World
+from mock_server.core.world import Incident, World
 from mock_server.edge.request import read_test_id
 from mock_server.schema import did_you_mean
 
-Models = Mapping[str, Model]
+_REFUSED: Final = {
+    "revoked": "match.key: this key is revoked, and its calls are refused before",
+    "error": "match.key: calls with this key are answered 500 before anybody is asked; only a code takes its place",
+    "outage": "match.key: with this key every model fails; only a code, or reset, fin, stall or delay before_headers, "
+    "strikes that",
+}
 
 
-def never_strikes(rule: FaultRule, world: World) -> str | None:
-    """Why a fault can strike no call; None when it can."""
-    return _nobodys_calls(rule.match, world.accounts) or _nobody_answers(rule.match, world.models)
+def never_strikes(rule: FaultRule, world: World, replies: Iterable[Reply]) -> str | None:
+    """Why a fault can strike no call; None when it can. ``replies`` are the canned ones there are."""
+    if rule.rate == 0:
+        return "rate is 0: it would strike no call"
+    return (
+        _nobodys_calls(rule.match, world) or _refused_before(rule, world) or _nobody_answers(rule.match, world, replies)
+    )
 
 
 def never_answers(rule: AnswerRule, world: World) -> str | None:
@@ -30,37 +40,42 @@ def never_answers(rule: AnswerRule, world: World) -> str | None:
         return "match.contains is no part of match.text: no call could match both"
     if text is not None and match.regex is not None and not _found(match.regex, text):
         return "match.regex is not found in match.text: no call could match both"
-    return _nobodys_calls(match, world.accounts)
+    if text is not None and not text.strip():
+        return "match.text is blank, and a blank message is refused"
+    if match.key in world.accounts and world.accounts[match.key].fate == "error":
+        return _REFUSED["error"]
+    return _nobodys_calls(match, world)
 
 
-def never_happens(incident: Incident, world: World) -> str | None:
-    """Why an incident changes nothing; None when it does."""
+def never_happens(incident: Incident, world: World, *, paced: bool) -> str | None:
+    """Why an incident changes nothing; None when it does. ``paced`` says whether anything takes time."""
     if not any(incident.concerns(*name.split("/", 1)) for name in world.models):
         return _no_model("match", incident.match, world.models)
     if incident.announced:  # its models are tried last, whatever else it does
         return None
     if incident.rate == 0 and incident.slow == 1:
         return "rate is 0 and slow is 1: it would change nothing"
-    if incident.rate == 0 and world.latency_scale == 0:
+    if incident.rate == 0 and not paced:
         return "rate is 0, and this world has no latencies for slow to multiply: it would change nothing"
     return None
 
 
-def shadowed(rules: Sequence[FaultRule]) -> Iterator[tuple[int, str]]:
-    """Faults that another one always forestalls: the place of each, and why."""
-    for place, rule in enumerate(rules):
-        for earlier, other in enumerate(rules):
-            first = (other.match.needs_route, earlier) < (rule.match.needs_route, place)
-            if first and _always_strikes(other, rule) and _covers(other.match, rule.match):
-                yield place, f"faults[{earlier}] is asked before it and strikes every call that it could"
+def shadowed(place: int, rules: Sequence[FaultRule]) -> str | None:
+    """Why the fault at a place never strikes: another one always forestalls it; None when it may."""
+    rule = rules[place]
+    for earlier, other in enumerate(rules):
+        first = (other.match.needs_route, earlier) < (rule.match.needs_route, place)
+        if first and _covers(other.match, rule.match) and _always_strikes(other, rule):
+            return f"faults[{earlier}] is asked before it and strikes every call that it could"
+    return None
 
 
-def shadowed_answers(rules: Sequence[AnswerRule]) -> Iterator[tuple[int, str]]:
-    """Canned answers that an earlier one always forestalls: the place of each, and why."""
-    for place, rule in enumerate(rules):
-        for earlier, other in enumerate(rules[:place]):
-            if _covers(other.match, rule.match):
-                yield place, f"answers[{earlier}] comes before it and answers every call that it could"
+def shadowed_answer(place: int, rules: Sequence[AnswerRule]) -> str | None:
+    """Why the canned answer at a place is never given: an earlier one always forestalls it; None when it may."""
+    for earlier, other in enumerate(rules[:place]):
+        if _covers(other.match, rules[place].match):
+            return f"answers[{earlier}] comes before it and answers every call that it could"
+    return None
 
 
 def _found(regex: str, text: str) -> bool:
@@ -71,18 +86,33 @@ def _found(regex: str, text: str) -> bool:
         return True
 
 
-def _nobodys_calls(match: Match | AnswerMatch, accounts: Mapping[str, AccountSettings]) -> str | None:
-    if match.key is not None and match.key not in accounts:
+def _nobodys_calls(match: Match | AnswerMatch, world: World) -> str | None:
+    if match.key is not None and match.key not in world.accounts:
         return "match.key: no account has this key, so that nothing would ever match"
-    if match.key is not None and accounts[match.key].fate == "revoked":
-        return "match.key: this key is revoked, and its calls are refused before"
+    if match.key is not None and world.accounts[match.key].fate == "revoked":
+        return _REFUSED["revoked"]
     if match.test is not None and isinstance(read := read_test_id(match.test.encode("utf-8", "replace")), Refusal):
         return f"match.test: {read.message.partition(': ')[2]}"
     return None
 
 
-def _nobody_answers(match: Match, models: Models) -> str | None:
+def _refused_before(rule: FaultRule, world: World) -> str | None:
+    """Why the fate of a key leaves nothing for a fault to strike; None where it does, or the rule is none."""
+    account = None if rule.match.key is None else world.accounts[rule.match.key]
+    if account is None or account.fate == "normal":
+        return None
+    fault = None if rule.fault is None else parse_fault(rule.fault)
+    struck = fault is None or (account.fate == "outage" and fault.strikes_failures)
+    return None if struck and not rule.match.needs_route else _REFUSED[account.fate]
+
+
+def _nobody_answers(match: Match, world: World, replies: Iterable[Reply]) -> str | None:
+    models = world.models
     pairs = [name.split("/", 1) for name in models]
+    for reply in replies:  # what it does not name is as the simulation has it
+        providers = [provider for provider, _ in pairs] if reply.provider is None else [reply.provider]
+        names = [model for _, model in pairs] if reply.model is None else [reply.model]
+        pairs = [*pairs, *([provider, name] for provider in providers for name in names)]
     by_provider = [pair for pair in pairs if match.provider in (None, pair[0])]
     if not by_provider and match.provider is not None:
         return _no_model("match.provider", match.provider, models)

@@ -13,7 +13,7 @@ class BreakerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """``failures`` in a row open it; ``cooldown_s`` later one probe decides."""
 
     failures: Annotated[int, Meta(ge=1, description="failures in a row that open it")] = 5
-    cooldown_s: Annotated[float, Meta(ge=0, description="how long it stays open before one probe")] = 30.0
+    cooldown_s: Annotated[float, Meta(ge=0, le=1e9, description="how long it stays open before one probe")] = 30.0
 
 
 class Breaker:

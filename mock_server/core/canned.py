@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from mock_server.contract.tokens import estimate
 from mock_server.core.added import Added, added
-from mock_server.core.faults import Fault, FaultError, parse_fault
+from mock_server.core.faults import MAX_FOR_S, Fault, FaultError, parse_fault
 
 MAX_RULES: Final = 1_000
 _NEAREST: Final = 3
@@ -43,7 +43,9 @@ class Reply(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     model: Annotated[str | None, Meta(description="name in the answer")] = None
     provider: Annotated[str | None, Meta(description="name in the answer")] = None
     finish_reason: Annotated[Literal["stop", "length"], Meta(description="of a stream")] = "stop"
-    delay_s: Annotated[Annotated[float, Meta(ge=0)], Meta(description="simulated seconds until the answer")] = 0.0
+    delay_s: Annotated[
+        Annotated[float, Meta(ge=0, le=MAX_FOR_S)], Meta(description="simulated seconds until the answer")
+    ] = 0.0
     fault: Annotated[str | None, Meta(description="a wire fault, as in X-Mock-Fault")] = None
     headers: Annotated[
         dict[str, str], Meta(description="header lines besides those of every answer, or in place of them")

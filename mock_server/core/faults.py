@@ -101,6 +101,11 @@ class Fault(Struct, frozen=True):
         return self.kind is not None and not TABLE[self.kind].stream
 
     @property
+    def strikes_failures(self) -> bool:
+        """Whether it can also strike the error in which all attempts of a call end."""
+        return self.kind is not None and self.stage == "before_headers" and not self.spoils_whole
+
+    @property
     def adds_s(self) -> float:
         """Simulated seconds by which the answer takes longer than without it."""
         if self.kind == "dribble":

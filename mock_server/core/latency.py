@@ -16,8 +16,12 @@ from msgspec import Meta, Struct
 
 from mock_server.core.dice import Concern, Dice, Roll
 
-Milliseconds = Annotated[float, Meta(ge=0)]
-Positive = Annotated[float, Meta(gt=0)]
+MOST: Final = 1e9
+"""What no duration, pace or price is above: beyond it sums of them are no longer exact."""
+MOST_SIGMA: Final = 5.0
+
+Milliseconds = Annotated[float, Meta(ge=0, le=MOST)]
+Positive = Annotated[float, Meta(ge=1e-6, le=MOST)]
 
 TTFT_CAP_S: Final = 60.0
 TAIL_SHARE: Final = 0.01
@@ -61,7 +65,7 @@ class HeavyTail(Struct, frozen=True, forbid_unknown_fields=True, tag_field="law"
     """A shifted lognormal with a heavy tail; ``p_ms`` is its median, half of it fixed."""
 
     p_ms: Positive
-    sigma: Annotated[float, Meta(ge=0, le=5)]
+    sigma: Annotated[float, Meta(ge=0, le=MOST_SIGMA)]
 
     def median_s(self) -> float:
         """The median of the body, in seconds."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
 from mock_server.contract.accounts import PLANS, TEST_KEYS, Fate, Plan
 from mock_server.core.breaker import BreakerSettings
 from mock_server.core.canned import AnswerRule
-from mock_server.core.latency import Law
+from mock_server.core.latency import MOST, MOST_SIGMA, Law
 from mock_server.core.rules import FaultRule
 
 Rate = Annotated[float, Meta(ge=0, le=1)]
-NonNegative = Annotated[float, Meta(ge=0)]
+MOST_SLOW: Final = 1_000.0
+NonNegative = Annotated[float, Meta(ge=0, le=MOST)]
+Seconds = Annotated[float, Meta(gt=0, le=MOST)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
 
 Task = Literal["chat", "code", "translation", "extraction", "reasoning"]
@@ -47,8 +49,10 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
         AbandonedCharge,
         Meta(description="what a client that leaves pays: nothing, prompt and what was sent, or the whole answer"),
     ] = "delivered"
-    attempt_timeout_s: Annotated[float, Meta(gt=0, description="after this an attempt counts as timed out")] = 30.0
-    keep_alive_s: Annotated[float, Meta(gt=0, description="silence in a stream before a keep-alive comment")] = 15.0
+    attempt_timeout_s: Annotated[Seconds, Meta(description="after this an attempt counts as timed out")] = 30.0
+    keep_alive_s: Annotated[
+        float, Meta(ge=0.01, le=MOST, description="silence in a stream before a keep-alive comment")
+    ] = 15.0
 
 
 class FailureMix(Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,13 +75,15 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     """One model of one provider. Latencies are defaults to edit, not claims about a vendor."""
 
     ttft: Annotated[Law, Meta(description="time to the first token, before prefill and queue")]
-    tokens_per_s: Annotated[float, Meta(gt=0, description="median pace of the answer")]
+    tokens_per_s: Annotated[float, Meta(ge=0.01, le=MOST, description="median pace of the answer")]
     window: Annotated[AtLeastOne, Meta(description="context window in tokens")]
     price_in: Annotated[NonNegative, Meta(description="USD per million prompt tokens")]
     price_out: Annotated[NonNegative, Meta(description="USD per million answer tokens")]
     quality: Annotated[Rate, Meta(description="from 0 to 1, for ranking")]
     prefill_ms_per_token: Annotated[NonNegative, Meta(description="added to the first token per prompt token")] = 0.0
-    pace_log_sd: Annotated[NonNegative, Meta(description="deviation of the pace's logarithm, per request")] = 0.0
+    pace_log_sd: Annotated[
+        float, Meta(ge=0, le=MOST_SIGMA, description="deviation of the pace's logarithm, per request")
+    ] = 0.0
     error_rate: Annotated[Rate, Meta(description="share of attempts that fail with 5xx or worse")] = 0.0
     rate_limit_rate: Annotated[Rate, Meta(description="share of attempts that are rate-limited upstream")] = 0.0
     max_output: Annotated[
@@ -114,15 +120,12 @@ class Incident(Struct, frozen=True, forbid_unknown_fields=True):
     ]
     match: Annotated[str, Meta(description="glob on provider or provider/model")] = "*"
     at: Annotated[NonNegative, Meta(description="when it starts")] = 0.0
-    lasts: Annotated[Annotated[float, Meta(gt=0)] | None, Meta(description="seconds it lasts; absent: for ever")] = (
-        field(name="for", default=None)
+    lasts: Annotated[Seconds | None, Meta(description="seconds it lasts; absent: for ever")] = field(
+        name="for", default=None
     )
-    every: Annotated[
-        Annotated[float, Meta(gt=0)] | None,
-        Meta(description="seconds from one start to the next; absent: once"),
-    ] = None
+    every: Annotated[Seconds | None, Meta(description="seconds from one start to the next; absent: once")] = None
     rate: Annotated[Rate, Meta(description="share of attempts that fail")] = 1.0
-    slow: Annotated[float, Meta(ge=1, description="factor on latency, for a brownout")] = 1.0
+    slow: Annotated[float, Meta(ge=1, le=MOST_SLOW, description="factor on latency, for a brownout")] = 1.0
     announced: Annotated[
         bool,
         Meta(description="whether the gateway knows, and ranks the models last, before it meets a failure"),

@@ -23,7 +23,7 @@ MAX_TEST_ID: Final = 128
 _PREFERENCE: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')
 _CODE: Final = re.compile(r'\s*code\s*(?:=\s*("[^"]*"|[^\s;]*))?\s*(?:;.*)?$', re.IGNORECASE | re.DOTALL)
 _FORCIBLE: Final = {str(status): status for status in sorted(FORCED)}
-_TEST_ID: Final = re.compile(rb"[!-~]{0,%d}" % MAX_TEST_ID)
+_TEST_ID: Final = re.compile(rb"[!-~]{1,%d}" % MAX_TEST_ID)
 _MEDIA_TYPE: Final = re.compile(rb"\s*application/json\s*(;.*)?$", re.IGNORECASE | re.DOTALL)
 
 TOO_LARGE: Final = Refusal(PAYLOAD_TOO_LARGE, PAYLOAD_TOO_LARGE.message)
@@ -57,7 +57,7 @@ class Head:
 
     def _read_test(self, values: set[bytes]) -> None:
         if len(values) > 1:
-            self.wrong_test = bad_directive("the test ids of X-Mock-Test and of the address contradict each other")
+            self.wrong_test = bad_directive("two test ids, of headers or of the address, contradict each other")
             return
         test = read_test_id(values.pop())
         if isinstance(test, Refusal):
@@ -134,7 +134,7 @@ def _read_fault(text: str, *, stream: bool) -> Directives | Refusal:
 def read_test_id(value: bytes) -> str | Refusal:
     """The test id of ``X-Mock-Test``."""
     if _TEST_ID.fullmatch(value) is None:
-        return bad_directive(f"X-Mock-Test must be at most {MAX_TEST_ID} visible ASCII characters")
+        return bad_directive(f"X-Mock-Test must be 1 to {MAX_TEST_ID} visible ASCII characters")
     return value.decode("latin-1")
 
 

@@ -137,7 +137,7 @@ BROKEN = [
     (MINIMAL.replace("0.5", "1.5"), "models.'a/b'.quality: must be a number >= 0 and <= 1, not 1.5"),
     (MINIMAL.replace("0.5", "nan"), "models.'a/b'.quality: must be a number >= 0 and <= 1, not nan"),
     (MINIMAL.replace("0.5", "true"), "models.'a/b'.quality: must be a number >= 0 and <= 1, not true"),
-    (MINIMAL.replace("= 10\n", "= 0\n"), "models.'a/b'.tokens_per_s: must be a number > 0, not 0"),
+    (MINIMAL.replace("= 10\n", "= 0\n"), "models.'a/b'.tokens_per_s: must be a number >= 0.01 and <= 1e+09, not 0"),
     (MINIMAL.replace("= 100\n", "= 2.5\n"), "models.'a/b'.window: must be an integer >= 1, not 2.5"),
     (
         MINIMAL.replace('"constant"', '"gauss"'),
@@ -148,7 +148,7 @@ BROKEN = [
         f"models.'a/b'.ttft: must be one of {LAWS}, not {{ lav = 'constant', ms = 1.0 }}",
     ),
     (MINIMAL.replace("ms =", "msec ="), "models.'a/b'.ttft.msec: unknown key: did you mean 'ms'? allowed are ms"),
-    (MINIMAL.replace("1.0 }", "-1.0 }"), "models.'a/b'.ttft.ms: must be a number >= 0, not -1.0"),
+    (MINIMAL.replace("1.0 }", "-1.0 }"), "models.'a/b'.ttft.ms: must be a number >= 0 and <= 1e+09, not -1.0"),
     (MINIMAL + "replicas = 0", "models.'a/b'.replicas: must be an integer >= 1, not 0"),
     (
         MINIMAL + "task_quality = { poetry = 0.1 }",
@@ -170,13 +170,16 @@ BROKEN = [
         MINIMAL + "[gateway]\nabandoned_charge = 'half'",
         "gateway.abandoned_charge: must be one of delivered, generated, none, not 'half'",
     ),
-    (MINIMAL + "[gateway]\nattempt_timeout_s = 0", "gateway.attempt_timeout_s: must be a number > 0, not 0"),
+    (
+        MINIMAL + "[gateway]\nattempt_timeout_s = 0",
+        "gateway.attempt_timeout_s: must be a number > 0 and <= 1e+09, not 0",
+    ),
     (MINIMAL + "[breaker]\nfailures = 0", "breaker.failures: must be an integer >= 1, not 0"),
     (
         MINIMAL + "[breaker]\ncooldown = 1",
         "breaker.cooldown: unknown key: did you mean 'cooldown_s'? allowed are failures, cooldown_s",
     ),
-    (MINIMAL + "[failure_mix]\nerror = -1", "failure_mix.error: must be a number >= 0, not -1"),
+    (MINIMAL + "[failure_mix]\nerror = -1", "failure_mix.error: must be a number >= 0 and <= 1e+09, not -1"),
     (MINIMAL + "[plans.x]\nrpm = 0", "plans.x.rpm: must be an integer >= 1, not 0"),
     (
         MINIMAL + "[plans.x]\nrpn = 1",
@@ -206,7 +209,7 @@ BROKEN = [
     ),
     (
         MINIMAL + "[[incidents]]\nkind = 'outage'\n[[incidents]]\nkind = 'outage'\nslow = 0.5",
-        "incidents[1].slow: must be a number >= 1, not 0.5",
+        "incidents[1].slow: must be a number >= 1 and <= 1000, not 0.5",
     ),
     (
         MINIMAL + "[[incidents]]\nkind = 'outage'\nlasts = 5",

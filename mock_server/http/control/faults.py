@@ -10,13 +10,14 @@ from msgspec.structs import replace
 from mock_server.core.account import shown
 from mock_server.core.canned import ActiveAnswer, AnswerMatch, AnswerRule
 from mock_server.core.faults import FaultError
-from mock_server.core.rules import ActiveRule, FaultRule, Match
+from mock_server.core.rules import ActiveRule, FaultRule, Match, compile_rule
 from mock_server.core.scope import Scope
 from mock_server.edge.request import MAX_TEST_ID, read_test_id
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake
 from mock_server.http.control.journal import same_test
-from mock_server.impossible import never_answers, never_strikes
+from mock_server.http.control.possible import canned_replies
+from mock_server.impossible import never_answers, never_strikes, shadowed, shadowed_answer
 
 Source = Literal["queued", "world"]
 M = TypeVar("M", Match, AnswerMatch)
@@ -69,10 +70,15 @@ def queue_fault(context: Context, asked: Asked) -> FaultView:
     """Let a fault strike the test's matching calls: the next `times`, one in `every`, a `rate`, `hits` in each `of`."""
     rule: FaultRule = asked.body
     match = _checked(asked.test, rule.match)
-    if why := never_strikes(rule, context.engine.world):
-        mistake(why)
+    queued, rule = context.scope(match.test).queued, replace(rule, match=match)
     try:
-        return _fault_view("queued", context.scope(match.test).queued.add(replace(rule, match=match)))
+        compile_rule(rule)
+        if why := never_strikes(rule, context.engine.world, canned_replies(context)):
+            mistake(why)
+        earlier = [active.rule for active in queued.rules if not active.spent]
+        if why := shadowed(len(earlier), [*earlier, rule]):
+            mistake(why)
+        return _fault_view("queued", queued.add(rule))
     except FaultError as error:
         mistake(str(error))
 
@@ -95,8 +101,11 @@ def queue_answer(context: Context, asked: Asked) -> AnswerView:
     match = _checked(asked.test, rule.match)
     if why := never_answers(rule, context.engine.world):
         mistake(why)
+    given, rule = context.scope(match.test).given, replace(rule, match=match)
+    if why := shadowed_answer(len(given.rules), [*(active.rule for active in given.rules), rule]):
+        mistake(why)
     try:
-        return _answer_view("queued", context.scope(match.test).given.add(replace(rule, match=match)))
+        return _answer_view("queued", given.add(rule))
     except FaultError as error:
         mistake(str(error))
 
@@ -115,7 +124,7 @@ def _checked(test: str | None, match: M) -> M:
     """The match with the test id of the header."""
     named = same_test(test, match.test, "match.test")
     if named is not None and not isinstance(read_test_id(named.encode("utf-8", "replace")), str):
-        mistake(f"match.test must be at most {MAX_TEST_ID} visible ASCII characters")
+        mistake(f"match.test must be 1 to {MAX_TEST_ID} visible ASCII characters")
     return replace(match, test=named)
 
 

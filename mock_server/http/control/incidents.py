@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from mock_server.core.world import Incident
+from mock_server.core.world import MOST_SLOW, Incident
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake, not_found
 from mock_server.impossible import never_happens
@@ -24,7 +24,7 @@ class IncidentStart(Struct, frozen=True, forbid_unknown_fields=True):
     lasts: Annotated[float, Meta(gt=0, le=MAX_FOR_S, description="simulated seconds it lasts")] = field(name="for")
     match: Annotated[str, Meta(description="glob on provider or provider/model")] = "*"
     rate: Annotated[float, Meta(ge=0, le=1, description="share of attempts that fail")] = 1.0
-    slow: Annotated[float, Meta(ge=1, le=1_000, description="factor on latency")] = 1.0
+    slow: Annotated[float, Meta(ge=1, le=MOST_SLOW, description="factor on latency")] = 1.0
     announced: Annotated[bool, Meta(description="whether the gateway knows, and ranks the models last")] = False
     ramp: Annotated[
         float, Meta(ge=0, le=MAX_FOR_S, description="seconds after its end over which its effect fades")
@@ -66,9 +66,10 @@ def start_incident(context: Context, asked: Asked) -> IncidentView:
         wanted.kind, wanted.match, now - scope.begun, wanted.lasts, None, wanted.rate, wanted.slow, wanted.announced,
         wanted.ramp,
     )  # fmt: skip
-    if why := never_happens(incident, scope.world):
+    paced = scope.world.latency_scale > 0 or any(model.own_pace for model in scope.models.values())
+    if why := never_happens(incident, scope.world, paced=paced):
         mistake(why)
-    if wanted.slow > 1 and scope.world.latency_scale == 0:
+    if wanted.slow > 1 and not paced:
         mistake("slow: this world has no latencies to multiply")
     try:
         number = scope.start_incident(incident, now)

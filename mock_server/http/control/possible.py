@@ -45,7 +45,7 @@ def check_code(code: str) -> None:
 def check_names(context: Context, provider: str | None, model: str | None) -> None:
     """Refuse names that neither the world, nor a canned answer, nor the journal holds."""
     pairs = {(c.provider, c.model) for c in context.engine.catalogue} | set(context.journal.counts.models)
-    replies = _canned_replies(context)
+    replies = canned_replies(context)
     providers = {name for name, _ in pairs} | {reply.provider for reply in replies if reply.provider}
     models = {name for _, name in pairs} | {reply.model for reply in replies if reply.model}
     if provider is not None and provider not in providers:
@@ -68,7 +68,8 @@ def check_fault(fault: str) -> None:
     _refuse("fault", fault, [*TABLE, "code=STATUS", "framing=FRAMING"])
 
 
-def _canned_replies(context: Context) -> list[Reply]:
+def canned_replies(context: Context) -> list[Reply]:
+    """Every canned reply of the world, and of those queued for any test."""
     given = (active.rule for scope in context.engine.scopes() for active in scope.given.rules)
     return [reply for rule in (*context.engine.world.answers, *given) for reply in rule.replies]
 

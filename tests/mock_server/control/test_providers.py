@@ -169,3 +169,11 @@ def test_the_number_of_incidents_is_bounded(plane: Plane) -> None:
         plane.post("incidents", {"kind": "outage", "match": "groq", "for": 600})
     answer = plane.ask("POST", "incidents", {"kind": "outage", "for": 1})
     assert_refused(answer, 400, "INVALID_MOCK_DIRECTIVE", says="there are 100 incidents already")
+
+
+def test_what_a_test_has_made_slow_can_be_slowed(plane: Plane) -> None:
+    plane.put("providers/openai", {"ttft_ms": 900}, test="slow")
+    brownout = {"kind": "brownout", "for": 60, "rate": 0, "slow": 3}
+    assert plane.post("incidents", brownout, test="slow")["incident"]["slow"] == 3
+    refused = plane.ask("POST", "incidents", brownout, test="another")
+    assert_refused(refused, 400, "INVALID_MOCK_DIRECTIVE", says="rate is 0, and this world has no latencies")

@@ -127,7 +127,7 @@ def test_a_parameter_given_twice_or_against_the_header_is_refused(plane: Plane) 
     assert_refused(against, 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test and ?test= contradict each other")
     assert plane.get("requests/count", test="a") == {"count": 0}
     impossible = plane.mock.http.get("/__mock__/requests?test=two+words")
-    assert_refused(impossible, 400, "INVALID_MOCK_DIRECTIVE", says="test: X-Mock-Test must be at most 128 visible")
+    assert_refused(impossible, 400, "INVALID_MOCK_DIRECTIVE", says="test: X-Mock-Test must be 1 to 128 visible")
 
 
 def test_waiting_ends_with_the_request_that_was_waited_for(slow_plane: Plane) -> None:

@@ -69,7 +69,10 @@ def test_keys_in_rules_are_shown_by_their_end_only(plane: Plane) -> None:
         ({"code": 500, "match": {"stream": 1}}, "match.stream: must be true or false, not 1"),
         ({"code": 500, "match": {"provider": "acme"}}, "match.provider is about no model: 'acme'; models are"),
         ({"code": 500, "match": {"model": "acme-1"}}, "match.model is about no model: 'acme-1'; models are"),
-        ({"code": 500, "match": {"test": "a b"}}, "match.test must be at most 128 visible ASCII characters"),
+        ({"code": 500, "rate": 0}, "rate is 0: it would strike no call"),
+        ({"fault": "reset", "match": {"key": "sk-test-error"}}, "match.key: calls with this key are answered 500"),
+        ({"code": 500, "match": {"test": ""}}, "match.test must be 1 to 128 visible ASCII characters"),
+        ({"code": 500, "match": {"test": "a b"}}, "match.test must be 1 to 128 visible ASCII characters"),
         ({"code": 500, "match": {"key": "sk-secret-thing"}}, "match.key: no account has this key"),
         ({"code": 500, "match": {"key": ["sk-secret-thing"]}}, "match.key: must be a string"),
         (b'{"code": 500', "the body is not valid JSON"),
@@ -87,6 +90,29 @@ def test_faults_that_cannot_be_understood_are_refused(plane: Plane, body: object
     assert "secret" not in message
     assert len(message) < 500
     assert plane.get("faults")["faults"] == []
+
+
+def test_what_another_rule_of_the_test_always_forestalls_is_refused(plane: Plane) -> None:
+    plane.post("faults", {"code": 500})
+    answer = plane.ask("POST", "faults", {"code": 502})
+    assert_refused(answer, 400, "INVALID_MOCK_DIRECTIVE", says="faults[0] is asked before it and strikes every call")
+    plane.post("faults", {"code": 502}, test="another")
+    plane.post("answers", CANNED)
+    answer = plane.ask("POST", "answers", CANNED)
+    assert_refused(answer, 400, "INVALID_MOCK_DIRECTIVE", says="answers[0] comes before it")
+
+
+def test_a_fault_can_strike_the_provider_that_a_canned_answer_names(plane: Plane) -> None:
+    plane.post("answers", {"replies": [{"text": "one", "provider": "acme"}]})
+    plane.post("faults", {"code": 500, "match": {"provider": "acme"}})
+    assert plane.mock.call().status_code == 500
+
+
+def test_an_empty_test_id_is_not_everybody(plane: Plane) -> None:
+    plane.post("faults", {"code": 500}, test="mine")
+    reset = plane.mock.http.post("/__mock__/reset", json={}, headers={"X-Mock-Test": ""})
+    assert_refused(reset, 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test must be 1 to 128")
+    assert plane.get("faults", test="mine")["faults"]
 
 
 def test_a_fault_for_another_test_than_the_headers_is_refused(plane: Plane) -> None:
@@ -116,7 +142,7 @@ def test_canned_answers_of_one_test_are_its_own(plane: Plane) -> None:
         ({}, "replies: is missing"),
         ({"replies": []}, "replies: needs at least 1 entries"),
         ({"replies": [{"text": ""}]}, "replies"),
-        ({"replies": [{"text": "x", "delay_s": -1}]}, "replies[0].delay_s: must be a number >= 0, not -1"),
+        ({"replies": [{"text": "x", "delay_s": -1}]}, "replies[0].delay_s: must be a number >= 0 and <= 86400, not -1"),
         ({"replies": [{"text": "x", "fault": "bang"}]}, "unknown fault kind 'bang'"),
         ({"match": {"regex": "("}, **CANNED}, "match.regex is not a regular expression"),
         ({"match": {"model": "acme*"}, **CANNED}, "match.model is about no model: 'acme*'; models are"),

@@ -68,9 +68,9 @@ def test_any_test_id_can_be_written_in_an_address(mock: Mock) -> None:
 
 @pytest.mark.parametrize("test", ["t" * 129, "two%20words", "caf%C3%A9", "a%0Ab"])
 def test_what_is_no_test_id_is_refused(mock: Mock, test: str) -> None:
-    assert_refused(call(mock, test), 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test must be at most 128")
+    assert_refused(call(mock, test), 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test must be 1 to 128")
     control = mock.http.get(f"/__test__/{test}/__mock__/health")
-    assert_refused(control, 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test must be at most 128")
+    assert_refused(control, 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test must be 1 to 128")
 
 
 def test_address_and_header_must_agree(mock: Mock) -> None:
