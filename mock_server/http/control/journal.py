@@ -13,7 +13,7 @@ from mock_server.core.session import Route, Step
 from mock_server.edge.journal import RING_SIZE, Entry, Journal, Record, Totals
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake, not_found
-from mock_server.http.control.possible import check_code, check_fault, check_names, check_status, check_test
+from mock_server.http.control.possible import check_code, check_fault, check_key, check_names, check_status, check_test
 
 MAX_WAITS: Final = 1_000
 MAX_WAIT_S: Final = 300.0
@@ -239,8 +239,8 @@ def _filter(context: Context, asked: Asked) -> RequestFilter:
     """The filter of a query, with the test id of the header."""
     wanted: RequestFilter = asked.query
     test = same_test(asked.test, wanted.test, "?test=")
-    if wanted.key is not None and not wanted.key.startswith("…") and wanted.key not in context.engine.world.accounts:
-        mistake("key: no account has this key; calls with a wrong key are found by status=401")
+    if wanted.key is not None:
+        check_key(context, wanted.key)
     if wanted.test is not None:
         check_test(wanted.test)
     if wanted.status is not None:
@@ -249,7 +249,7 @@ def _filter(context: Context, asked: Asked) -> RequestFilter:
         check_code(wanted.code)
     check_names(context, wanted.provider, wanted.model)
     if wanted.fault is not None:
-        check_fault(wanted.fault)
+        check_fault(wanted.fault, wanted.stream)
     return RequestFilter(
         wanted.key,
         test,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from itertools import product
 from typing import Final, NoReturn
 
 from mock_server.contract.errors import BY_CODE, FORCED, Refusal
+from mock_server.core.account import shown
 from mock_server.core.canned import Reply
 from mock_server.core.faults import FRAMINGS, STAGES, TABLE
 from mock_server.edge.answers import possible_statuses
@@ -14,11 +17,6 @@ from mock_server.http.context import Context
 from mock_server.http.control.asked import mistake
 from mock_server.schema import did_you_mean
 
-_BEGINNINGS: Final = (
-    *(f"code={status}" for status in sorted(FORCED)),
-    *(f"framing={framing}" for framing in FRAMINGS),
-    *(f"{kind};stage={stage}" for kind, row in TABLE.items() for stage in STAGES if stage in row.plain + row.stream),
-)
 _OPTIONS: Final = ("after=", "for=", "framing=")
 
 
@@ -44,21 +42,30 @@ def check_code(code: str) -> None:
 
 def check_names(context: Context, provider: str | None, model: str | None) -> None:
     """Refuse names that neither the world, nor a canned answer, nor the journal holds."""
-    pairs = {(c.provider, c.model) for c in context.engine.catalogue} | set(context.journal.counts.models)
-    replies = canned_replies(context)
-    providers = {name for name, _ in pairs} | {reply.provider for reply in replies if reply.provider}
-    models = {name for _, name in pairs} | {reply.model for reply in replies if reply.model}
-    if provider is not None and provider not in providers:
-        _refuse("provider", provider, sorted(providers))
-    if model is not None and model not in models:
-        owner, _, name = model.partition("/")
-        if owner not in providers or name not in models:
-            _refuse("model", model, sorted(models | {f"{owner}/{name}" for owner, name in pairs}))
+    pairs = {(c.provider, c.model) for c in context.engine.catalogue}
+    owners, names = {owner for owner, _ in pairs}, {name for _, name in pairs}
+    pairs |= context.journal.counts.models.keys()
+    for reply in canned_replies(context):  # what it does not name is as the simulation has it
+        replied = product({reply.provider} if reply.provider else owners, {reply.model} if reply.model else names)
+        pairs.update(replied)
+    if provider is not None and all(provider != owner for owner, _ in pairs):
+        _refuse("provider", provider, sorted({owner for owner, _ in pairs}))
+    if model is not None:
+        mine = [(owner, name) for owner, name in sorted(pairs) if provider in (None, owner)]
+        if all(model not in (name, f"{owner}/{name}") for owner, name in mine):
+            _refuse("model", model, [*dict.fromkeys(name for _, name in mine), *(f"{o}/{n}" for o, n in mine)])
 
 
-def check_fault(fault: str) -> None:
-    """Refuse what no fault in the journal begins with."""
-    for beginning in _BEGINNINGS:
+def check_key(context: Context, key: str) -> None:
+    """Refuse a key, or the last characters of one, that no account has."""
+    known = context.engine.world.accounts
+    if not any(key in (one, shown(one)) for one in known):
+        mistake("key: no account has this key; calls with a wrong key are found by status=401")
+
+
+def check_fault(fault: str, stream: bool | None) -> None:
+    """Refuse what no fault in the journal begins with, of streams or plain answers where one of them is asked for."""
+    for beginning in _beginnings(stream):
         if beginning.startswith(fault):
             return
         if fault.startswith(f"{beginning};"):
@@ -66,6 +73,16 @@ def check_fault(fault: str) -> None:
             if all(any(o.startswith(option) or option.startswith(o) for o in _OPTIONS) for option in options):
                 return
     _refuse("fault", fault, [*TABLE, "code=STATUS", "framing=FRAMING"])
+
+
+@cache
+def _beginnings(stream: bool | None) -> tuple[str, ...]:
+    where = {kind: {None: row.plain + row.stream, True: row.stream, False: row.plain} for kind, row in TABLE.items()}
+    return (
+        *(f"code={status}" for status in sorted(FORCED)),
+        *(f"framing={framing}" for framing in FRAMINGS if stream is not False),
+        *(f"{kind};stage={stage}" for kind in TABLE for stage in STAGES if stage in where[kind][stream]),
+    )
 
 
 def canned_replies(context: Context) -> list[Reply]:

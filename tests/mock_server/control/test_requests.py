@@ -109,6 +109,22 @@ def test_what_could_occur_may_be_asked_for(plane: Plane, wanted: dict[str, Any])
     assert plane.get("requests/count", **wanted) == {"count": 0}
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"model": "openai/gemini-2.5-pro"},
+        {"provider": "google", "model": "gpt-4.1-mini"},
+        {"key": "…zzzz"},
+        {"stream": "false", "fault": "eof"},
+        {"stream": "true", "fault": "empty"},
+        {"stream": "false", "fault": "framing=crlf"},
+    ],
+    ids=str,
+)
+def test_what_could_not_occur_together_is_refused(plane: Plane, wanted: dict[str, Any]) -> None:
+    assert_refused(plane.ask("GET", "requests/count", **wanted), 400, "INVALID_MOCK_DIRECTIVE")
+
+
 def test_names_that_only_a_canned_answer_has_may_be_asked_for(plane: Plane) -> None:
     reply = {"text": "a", "provider": "us", "model": "own-1"}
     assert_refused(plane.ask("GET", "requests/count", provider="us"), 400, "INVALID_MOCK_DIRECTIVE")
