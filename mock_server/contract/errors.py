@@ -105,6 +105,15 @@ METHOD_NOT_ALLOWED: Final = ErrorKind(
     _HTTP,
     headers=("Allow",),
 )
+REQUEST_TIMEOUT: Final = ErrorKind(
+    408,
+    "REQUEST_TIMEOUT",
+    "The request did not come in time",
+    "the rest of a request that was begun did not come in time; the connection is then closed",
+    True,
+    _HTTP,
+    knob="connection.head_timeout_s",
+)
 PAYLOAD_TOO_LARGE: Final = ErrorKind(
     413,
     "PAYLOAD_TOO_LARGE",
@@ -120,6 +129,15 @@ UNSUPPORTED_MEDIA_TYPE: Final = ErrorKind(
     "the body is not declared as application/json",
     False,
     _HTTP,
+)
+HEADERS_TOO_LARGE: Final = ErrorKind(
+    431,
+    "HEADERS_TOO_LARGE",
+    "Request line and headers are too large",
+    "request line and headers are over 64 KiB; the connection is then closed",
+    False,
+    assumed("HTTP's own case, RFC 6585; the size is between what common servers allow"),
+    knob="connection.head_bytes",
 )
 RATE_LIMIT_EXCEEDED: Final = ErrorKind(
     429,
@@ -175,10 +193,12 @@ ERRORS: Final[tuple[ErrorKind, ...]] = (
     INSUFFICIENT_BALANCE,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    REQUEST_TIMEOUT,
     IDEMPOTENCY_CONFLICT,
     PAYLOAD_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     RATE_LIMIT_EXCEEDED,
+    HEADERS_TOO_LARGE,
     INVALID_MOCK_DIRECTIVE,
     INTERNAL_ERROR,
     ALL_PROVIDERS_FAILED,
@@ -210,9 +230,11 @@ STATUSES: Final[tuple[Status, ...]] = (
     Status(502, "Bad Gateway", "Upstream model provider failed"),
     Status(404, "Not Found", "No such path", _HTTP),
     Status(405, "Method Not Allowed", "Another method is needed", _HTTP),
+    Status(408, "Request Timeout", "The request did not come in time", _HTTP),
     Status(409, "Conflict", "The idempotency key is taken", IDEMPOTENCY_CONFLICT.provenance),
     Status(413, "Content Too Large", "The body is over 4 MiB", _HTTP),
     Status(415, "Unsupported Media Type", "The body must be JSON", _HTTP),
+    Status(431, "Request Header Fields Too Large", "The headers are over 64 KiB", HEADERS_TOO_LARGE.provenance),
 )
 
 # The documented "Common errors": status and text, in the page's order.

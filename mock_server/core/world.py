@@ -108,6 +108,24 @@ class Routing(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 0.0
 
 
+class ConnectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the server bears with on one connection. Seconds are real, whatever the time scale and the clocks."""
+
+    head_bytes: Annotated[
+        int, Meta(ge=1_024, le=1_048_576, description="bytes of a request line with its headers; more is 431")
+    ] = 65_536
+    head_timeout_s: Annotated[
+        float, Meta(gt=0, description="real seconds from the first byte of a head to its last; later is 408")
+    ] = 10.0
+    body_timeout_s: Annotated[
+        float,
+        Meta(gt=0, description="real seconds for a body, and one more for each KiB of it that has come; later is 408"),
+    ] = 30.0
+    idle_timeout_s: Annotated[
+        float, Meta(gt=0, description="real seconds without any of a request after which a connection is closed")
+    ] = 75.0
+
+
 class Incident(Struct, frozen=True, forbid_unknown_fields=True):
     """Trouble of some models on a timeline.
 
@@ -174,6 +192,7 @@ class World(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 1.0
     failure_scale: Annotated[float, Meta(ge=0, le=1_000, description="factor on every provider failure rate")] = 1.0
     gateway: GatewaySettings = GatewaySettings()
+    connection: ConnectionSettings = ConnectionSettings()
     routing: Routing = Routing()
     breaker: BreakerSettings = BreakerSettings()
     failure_mix: FailureMix = FailureMix()

@@ -95,6 +95,11 @@ class Exchange(Struct, eq=False):
     _timing: Timing = NO_TIMING
     _answer: Answer = NO_ANSWER
 
+    @property
+    def answered(self) -> bool:
+        """Whether its answer has been decided on, at least the head of it."""
+        return self._status != 0
+
     def due(self, decision: Session | Refusal, until: float, now: float) -> WholeAnswer | None:
         """The whole answer if it is due by ``until``; None while there is something to wait for, or to stream.
 

@@ -106,10 +106,7 @@ class MockApp(Starlette):
         refusal = not_allowed(allow) if allow else not_found()
         if request.url.path.startswith(PREFIX):
             return refused(self.context, refusal)
-        exchange, clock = self.api.open(arrival_of(request.scope), Head(request.scope["headers"]))
-        whole = exchange.refusal(refusal, clock.now())
-        exchange.ending = "complete"
-        exchange.close(clock.now())
+        whole = self.api.refused(arrival_of(request.scope), Head(request.scope["headers"]), refusal)
         response = Response(whole.body, whole.status)
         response.raw_headers += whole.headers
         return response

@@ -9,12 +9,13 @@ from starlette.types import Receive
 from mock_server.contract.errors import Refusal
 from mock_server.contract.messages import MAX_BODY_BYTES
 from mock_server.edge.request import TOO_LARGE
+from mock_server.http.wire import Wire
 
 DRAIN_BYTES: Final = 16 * 1024 * 1024
 
 
-async def read_body(receive: Receive) -> bytes | Refusal | None:
-    """The whole body; a refusal when it is too large; None when the client left.
+async def read_body(receive: Receive, wire: Wire | None) -> bytes | Refusal | None:
+    """The whole body; a refusal when it is too large, or when the rest of it will not come; None when the client left.
 
     Of a body that is too large a good part is read on without keeping it, so that ordinary clients, which write all
     before they read, can read the answer.
@@ -28,5 +29,8 @@ async def read_body(receive: Receive) -> bytes | Refusal | None:
         size += len(piece)
         if size <= MAX_BODY_BYTES:
             body += piece
-        if not message.get("more_body") or size > DRAIN_BYTES:
+        spoiled = None if wire is None else wire.spoiled
+        if spoiled is not None and size <= MAX_BODY_BYTES:
+            return spoiled
+        if not message.get("more_body") or size > DRAIN_BYTES or spoiled is not None:
             return bytes(body) if size <= MAX_BODY_BYTES else TOO_LARGE

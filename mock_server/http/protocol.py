@@ -12,75 +12,67 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from mock_server.contract.endpoints import LLM_AUTO
-from mock_server.edge.answers import PLAIN_TYPE, WholeAnswer
-from mock_server.http.api import BEGUN, WIRE, Api, Begun
-from mock_server.http.wire import CycleWire, UnchunkedCycle, message
+from mock_server.edge.answers import WholeAnswer
+from mock_server.http.api import BEGUN, Api, Begun
+from mock_server.http.reception import BODY, HEAD, NOTHING, Reception
+from mock_server.http.wire import WIRE, CycleWire, MockCycle, UnchunkedCycle, message
 
 _METHOD: Final = LLM_AUTO.method.encode()
 _URL: Final = LLM_AUTO.path.encode()
 
 
-class MockProtocol(HttpToolsProtocol):
+class MockProtocol(Reception):
     """Answers at once what it can, and puts a :class:`Wire` into the scope of every other request.
 
-    Mutable: the requests under way; of one that may be answered at once the body so far (else None), and whether it
-    is complete and waits for the end of the turn. A class made by `protocol_for` also has ``api``, and the connections
-    whose requests were read in this turn of the event loop and are to be answered.
+    Mutable: of a request that may be answered at once the body so far (else None), and whether it is complete and waits
+    for the end of the turn. A class made by `protocol_for` also has ``api``, its limits, and the connections whose
+    requests were read in this turn of the event loop and are to be answered.
     """
 
-    api: Api
     turn: list[MockProtocol]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._wires: list[CycleWire] = []  # one, or more where the client pipelines
         self._held: list[bytes] | None = None
         self._complete = False
         self._keep_alive = True
-        self._arrived = 0.0
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes have come: a request that they leave incomplete goes uvicorn's way."""
-        super().data_received(data)
-        if self._held is not None and not self._complete:
-            self._let_go()
-
-    def send_400_response(self, msg: str) -> None:
-        """What has come is not HTTP; what came before it is answered first."""
-        self.end_of_turn()
-        whole = WholeAnswer(400, [PLAIN_TYPE, self.api.request_id_line()], msg.encode())
-        self.transport.write(message(whole, self.server_state.default_headers, keep_alive=False))
-        self.transport.close()
 
     def on_message_begin(self) -> None:
         """A request begins, after the answer to what came before; its scope is made when it goes uvicorn's way."""
         self.end_of_turn()
+        self.stage = HEAD
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
         """The head of a request is complete."""
-        self._arrived = monotonic()
+        if self.large:
+            self.check_head()
+        self.arrived = monotonic()
         if self._may_hold():
             self._held = []
         else:
             self._start()
+        self.stage = BODY
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
         if self._held is None:
+            self.pieces = True
             super().on_body(body)
         else:
             self._held.append(body)
 
     def on_message_complete(self) -> None:
         """A request is complete."""
+        self.stage, self.whole = NOTHING, True
         if self._held is None:
+            self.wires[-1].arrived = monotonic()
             super().on_message_complete()
         elif self.transport.is_closing():
             self._held = None  # what is pipelined behind a "Connection: close" is not answered
@@ -122,7 +114,7 @@ class MockProtocol(HttpToolsProtocol):
     def _answer(self) -> None:
         assert self._held is not None
         body, self._held = b"".join(self._held), None
-        outcome = self.api.at_once(self._arrived, self.headers, body)
+        outcome = self.api.at_once(self.arrived, self.headers, body)
         if isinstance(outcome, Begun):
             self._start(outcome)
             self.cycle.keep_alive = self._keep_alive
@@ -146,20 +138,21 @@ class MockProtocol(HttpToolsProtocol):
         """Write a whole answer in one piece, and go on to what comes after it on this connection."""
         self.transport.write(message(whole, self.server_state.default_headers, keep_alive=keep_alive))
         if not keep_alive:
-            self.transport.close()
+            self.close_after_answer()
         self.on_response_complete()
 
     def _log(self, method: str, path: str, version: str, status: int) -> None:
         client = get_client_addr({"client": self.client})  # type: ignore[arg-type]  # it reads nothing else
         self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, method, path, version, status)
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         """The rest of the request is still on its way: let uvicorn receive it."""
-        assert self._held is not None
+        if self._held is None:
+            return
         pieces, self._held = self._held, None
         self._start()
         for piece in pieces:
-            super().on_body(piece)
+            self.on_body(piece)
 
     def _start(self, begun: Begun | None = None) -> None:
         """Let uvicorn start the request whose head is complete, or what is to be played of it."""
@@ -168,20 +161,20 @@ class MockProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers += headers  # the scope holds this very list
         super().on_headers_complete()
-        if self.scope["http_version"] == "1.0":
-            self.cycle.__class__ = UnchunkedCycle
-        wire = CycleWire(self._arrived, self, self.cycle)
+        self.cycle.__class__ = UnchunkedCycle if self.scope["http_version"] == "1.0" else MockCycle
+        self.cycle.id_line = self.api.request_id_line  # type: ignore[attr-defined]  # it is one of ours now
+        wire = CycleWire(self.arrived, self, self.cycle)
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # the keys are ours
         scope[WIRE] = wire
         if begun is not None:
             scope[BEGUN] = begun
-        self._wires = [*(earlier for earlier in self._wires if not earlier.finished), wire]
+        self.wires = [*(earlier for earlier in self.wires if not earlier.finished), wire]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left, or was sent away."""
         self._held, self._complete = None, False
         super().connection_lost(exc)
-        for wire in self._wires:
+        for wire in self.wires:
             wire.leave()
 
 
@@ -197,4 +190,4 @@ def _end_turn(turn: list[MockProtocol]) -> None:
 
 def protocol_for(api: Api) -> type[MockProtocol]:
     """A class of connections to one mock's API, for uvicorn's setting ``http``."""
-    return type("ApiProtocol", (MockProtocol,), {"api": api, "turn": []})
+    return type("ApiProtocol", (MockProtocol,), {"api": api, "limits": api.limits, "turn": []})

@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,12 +18,13 @@ import uvicorn
 from mock_server.http.app import MockApp
 from mock_server.http.cors import EVERY_ANSWER
 from mock_server.http.meter import LoadMeter
-from mock_server.http.protocol import protocol_for
+from mock_server.http.protocol import MockProtocol, protocol_for
 
 # Python's collector decides the latency tail: what exists at start is frozen, and the young are looked at rarely.
 _GC_THRESHOLDS = (50_000, 50, 50)
 _BACKLOG = 4_096
 _STOP_WITHIN_S = 1
+_LOOK_EVERY_S = 1.0
 
 
 class Certificate(NamedTuple):
@@ -33,7 +35,10 @@ class Certificate(NamedTuple):
 
 
 class MockServer(uvicorn.Server):
-    """Announces readiness once it accepts, and measures its load as long as it runs."""
+    """Announces readiness once it accepts; as long as it runs, measures its load and looks after its connections.
+
+    Mutable: the timer of the next look.
+    """
 
     def __init__(
         self, config: uvicorn.Config, meter: LoadMeter, ready: Callable[[], None], stop_with: int | None
@@ -42,6 +47,7 @@ class MockServer(uvicorn.Server):
         self._meter = meter
         self._ready = ready
         self._stop_with = stop_with
+        self._next_look: asyncio.TimerHandle | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept, then say so."""
@@ -50,11 +56,24 @@ class MockServer(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         if self.started:
-            self._meter.start(asyncio.get_running_loop())
+            loop = asyncio.get_running_loop()
+            self._meter.start(loop)
+            self._look(loop)
             if self._stop_with is not None:
                 # A thread, as not every loop can watch every kind of file; it may be left where it is.
                 threading.Thread(target=self._stop_at_end_of, args=(self._stop_with,), daemon=True).start()
             self._ready()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look for clients that were waited for too long, now and then again."""
+        now = time.monotonic()
+        for connection in tuple(self.server_state.connections):
+            assert isinstance(connection, MockProtocol)
+            try:
+                connection.look(now)
+            except Exception as error:
+                connection.give_up(error)
+        self._next_look = loop.call_later(_LOOK_EVERY_S, self._look, loop)
 
     def _stop_at_end_of(self, file: int) -> None:
         while os.read(file, 4096):
@@ -64,6 +83,8 @@ class MockServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Give calls in flight a moment, then hang up: what uvicorn cancels instead, it reports with a traceback."""
         self._meter.stop()
+        if self._next_look is not None:
+            self._next_look.cancel()
         asyncio.get_running_loop().call_later(_STOP_WITHIN_S, self._hang_up)
         await super().shutdown(sockets)
 
@@ -117,7 +138,6 @@ def serve(
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
-        timeout_keep_alive=75,
         timeout_graceful_shutdown=5 * _STOP_WITHIN_S,
         loop="asyncio" if sys.platform == "win32" else "uvloop",
         headers=EVERY_ANSWER if app.cors else None,

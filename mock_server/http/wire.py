@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import sys
 from asyncio import Future, get_running_loop, sleep
+from collections.abc import Callable
 from math import inf
 from struct import pack, unpack
 from time import monotonic
@@ -17,8 +18,11 @@ from starlette.types import Receive
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from mock_server.contract.errors import Refusal
 from mock_server.edge.answers import Headers, WholeAnswer, length_line
 
+WIRE: Final = "mock.wire"
+"""Where the scope of a request holds its :class:`Wire`, under the mock's own server."""
 _NO_LINGER: Final = pack("ii", 1, 0)
 _FLUSH_S: Final = 0.001
 _ARRIVE_WITHIN_S: Final = 1.0
@@ -27,15 +31,21 @@ _SMALL_BYTES: Final = 1024 * 1024
 _UNKNOWN_BYTES: Final = 1 << 62
 
 
+class NoTransportError(RuntimeError):
+    """A fault of the connection, under a server that hides it."""
+
+
 class Wire:
     """A request under any ASGI server, which hides its connection.
 
-    Mutable: whether the client has left, and what waits.
+    Mutable: the monotonic moment at which it arrived, once its body has come that of the body; whether the client has
+    left, why the rest of the body will not come, if so, and what waits.
     """
 
     def __init__(self, arrived: float) -> None:
         self.arrived = arrived
         self.gone = False
+        self.spoiled: Refusal | None = None
         self._future: Future[None] | None = None
 
     async def sleep(self, seconds: float) -> None:
@@ -74,6 +84,9 @@ class Wire:
         """Write a whole answer in one piece; False, writing nothing, when that must go the ordinary way."""
         return False
 
+    def last(self) -> None:
+        """The answer is the last one on its connection, as far as that is ours to say."""
+
     @property
     def may_wait_to_write(self) -> bool:
         """Whether it may be that the client has to read before more can be written; unknown counts."""
@@ -97,13 +110,24 @@ class Wire:
 
     def _has_no_transport(self) -> NoReturn:
         msg = "faults of the connection need the mock's own server"
-        raise RuntimeError(msg)
+        raise NoTransportError(msg)
 
     def close(self) -> None:
         """The request is over."""
 
 
-class UnchunkedCycle(RequestResponseCycle):
+class MockCycle(RequestResponseCycle):
+    """uvicorn's cycle, whose own 500 has an id."""
+
+    id_line: Callable[[], tuple[bytes, bytes]]
+
+    async def send_500_response(self) -> None:
+        """Answer for an application that raised or said nothing."""
+        self.default_headers = [*self.default_headers, self.id_line()]
+        await super().send_500_response()
+
+
+class UnchunkedCycle(MockCycle):
     """uvicorn's cycle for HTTP/1.0, which has no chunks: a body of no stated length ends with the connection."""
 
     async def send(self, message: ASGISendEvent) -> None:
@@ -154,6 +178,18 @@ class CycleWire(Wire):
             self._cycle.disconnected = True
             self._cycle.message_event.set()
         super().leave()
+
+    def spoil(self, refusal: Refusal) -> None:
+        """The rest of the body will not come: who waits for it is to answer with this, and nothing comes after that."""
+        self.spoiled, self.arrived = refusal, monotonic()
+        self.last()
+        if self._cycle is not None:
+            self._cycle.message_event.set()
+
+    def last(self) -> None:
+        """The answer is the last one on its connection."""
+        if self._cycle is not None:
+            self._cycle.keep_alive = False
 
     @property
     def may_wait_to_write(self) -> bool:

@@ -41,6 +41,7 @@ class Transport(asyncio.Transport):
         super().__init__()
         self.written: list[bytes] = []
         self.closing = False
+        self.eof = False
 
     def write(self, data: Any) -> None:
         if data and not self.closing:
@@ -53,6 +54,12 @@ class Transport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.eof = True
 
     def get_write_buffer_size(self) -> int:
         return 0

@@ -22,6 +22,7 @@ from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, MistakeError, Nothing, mistake, read_json, read_query
 from mock_server.http.control.document import whole_openapi
 from mock_server.http.control.table import OPERATIONS, PREFIX, Operation, Said
+from mock_server.http.wire import WIRE
 
 TOKEN_HEADER: Final = "x-mock-admin-token"  # noqa: S105 - the name of a header
 _PORT: Final = re.compile(r":[0-9]*$")
@@ -108,7 +109,7 @@ async def _read(endpoint: Operation, request: Request) -> Asked:
     if head.wrong_test is not None:
         raise MistakeError(head.wrong_test)
     query = read_query(request.scope["query_string"], endpoint.query)
-    content = await read_body(request.receive)
+    content = await read_body(request.receive, request.scope.get(WIRE))
     if isinstance(content, Refusal):
         raise MistakeError(content)
     content = content or b""

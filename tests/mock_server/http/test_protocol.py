@@ -14,10 +14,11 @@ from starlette.types import Receive, Scope, Send
 
 from mock_server.clock import SimClock
 from mock_server.config import load_world
+from mock_server.contract.errors import INTERNAL_ERROR
 from mock_server.core.engine import Engine
 from mock_server.http.app import MockApp
 from tests.mock_server.served import Call, Served, Transport, bytes_of, read
-from tests.mock_server.wire import chat, heads
+from tests.mock_server.wire import REQUEST_ID, chat, heads
 
 
 def instant_mock() -> MockApp:
@@ -111,5 +112,29 @@ def test_an_error_while_one_connection_is_answered_keeps_none_of_the_others_from
     assert "no such wire" in caplog.text
 
 
-def broken(_data: bytes) -> None:
+def broken(*_: object) -> None:
     raise OSError("no such wire")
+
+
+def test_an_application_that_raises_is_a_500_with_an_id(caplog: pytest.LogCaptureFixture) -> None:
+    async def around(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise OSError("no such thing")
+
+    got = asyncio.run(Served(instant_mock(), app=around).answer(a_call(stream=True)))
+    assert got.status == 500
+    assert REQUEST_ID.fullmatch(dict(got.headers)[b"x-request-id"].decode())
+    assert "no such thing" in caplog.text
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_an_error_of_our_own_is_the_documented_500_and_in_the_journal(
+    split: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Served(instant_mock(), split=split)
+    monkeypatch.setattr(served.mock.context.engine, "start", broken)
+    got = asyncio.run(served.answer(a_call()))
+    assert (got.status, json.loads(got.writes[0])["error"]["code"]) == (500, INTERNAL_ERROR.code)
+    (record,) = served.mock.context.journal.records()
+    assert (record.entry.status, record.entry.ending) == (500, "complete")
+    assert record.entry.request_id.encode() == dict(got.headers)[b"x-request-id"]
+    assert "no such wire" in caplog.text
