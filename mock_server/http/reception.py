@@ -232,8 +232,10 @@ class Reception(HttpToolsProtocol):
             transport.write(self._words(noted=True))
         self._lingers_until = monotonic() + LINGER_S
         self.flow.resume_reading()
-        if transport.can_write_eof():  # not over TLS
+        if transport.can_write_eof():
             transport.write_eof()
+        else:  # TLS, whose close reads on by itself until the client has closed as well
+            transport.close()
 
     def _discard(self, size: int) -> None:
         self._discarded += size

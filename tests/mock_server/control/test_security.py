@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import ssl
 import subprocess
 import sys
@@ -137,19 +136,6 @@ def test_web_pages_may_not_call_otherwise(mock: Mock) -> None:
     assert_refused(preflight, 405, "METHOD_NOT_ALLOWED")
     for answer in (preflight, mock.call(headers=asked)):
         assert not any(name.startswith("access-control") for name in answer.headers)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A certificate for this machine and its key, made for the occasion."""
-    folder = tmp_path_factory.mktemp("tls")
-    files = str(folder / "cert.pem"), str(folder / "key.pem")
-    openssl = shutil.which("openssl")
-    assert openssl is not None, "this test needs the openssl command"
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-out", files[0], "-keyout", files[1]]
-    subprocess.run([*command, *names], check=True, capture_output=True)
-    return files
 
 
 def test_it_speaks_https(tmp_path: Path, certificate: tuple[str, str]) -> None:

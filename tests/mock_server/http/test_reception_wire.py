@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import signal
+import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mock_server.http.body import DRAIN_BYTES
+from mock_server.launch import launch
 from tests.mock_server.conftest import StartMock, running
-from tests.mock_server.wire import REQUEST_ID, Mock, assert_refused, raw_call, timing
+from tests.mock_server.wire import REQUEST_ID, TIMEOUT_S, Mock, assert_refused, raw_call, timing
 
 HEAD = b"POST /v1/llm/auto HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk-test-unlimited\r\n"
 CHUNKED = HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+MIB = 1_048_576
 EXPECTING = raw_call().replace(b"Host:", b"Expect: 100-continue\r\nHost:")
 CONTROL = (
     b"POST /__mock__/clock HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
@@ -80,9 +83,9 @@ SMALL = b"".join(b"X-%04d: %s\r\n" % (number, b"v" * 26) for number in range(2_0
         HEAD + SMALL + b"\r\n",
         b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
         CHUNKED + b"1\r\n{\r\n0\r\n" + SMALL * 5 + b"\r\n",
-        head_of(DRAIN_BYTES - 65_536),
+        head_of(15 * MIB),
     ],
-    ids=["one header", "half-sent", "2,000 headers", "address", "trailers", "16 MiB"],
+    ids=["one header", "half-sent", "2,000 headers", "address", "trailers", "15 MiB"],
 )
 def test_a_head_that_is_too_large_is_refused_so_that_the_client_can_read_why(mock: Mock, head: bytes) -> None:
     with mock.connect() as connection:
@@ -97,8 +100,20 @@ def test_no_head_is_read_without_end(mock: Mock) -> None:
     with mock.connect() as connection:
         connection.send(HEAD + b"X-Long: ")
         with pytest.raises(ConnectionError):
-            connection.send(b"a" * 100 * 1_048_576)
+            connection.send(b"a" * 100 * MIB)
     assert mock.call().status_code == 200
+
+
+@pytest.mark.parametrize(("sent", "status"), [(HEAD, 408), (raw_call()[:-1], 408), (head_of(MIB), 431)])
+def test_refusals_can_be_read_over_tls(
+    strict_world: str, certificate: tuple[str, str], sent: bytes, status: int
+) -> None:
+    context = ssl.create_default_context(cafile=certificate[0])
+    with launch("--world", strict_world, "--tls-cert", certificate[0], "--tls-key", certificate[1]) as own:
+        plain = socket.create_connection(("127.0.0.1", own.port), timeout=TIMEOUT_S)
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection, connection.makefile("rb") as reader:
+            connection.sendall(sent)
+            assert reader.read().startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_refusals_are_in_the_journal_with_what_was_known_of_the_request(
