@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help docs demo test lint format bench lock clean
+.PHONY: help docs demo test zoo lint format bench lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -15,7 +15,12 @@ demo: ## set up, load the mock for 30 s at 20 requests/s, print the verdict and 
 
 test: lint ## set up, check style and types, run every test (what CI runs)
 	@tests/ensure_programs.sh
+	@zoo/install || true # what it could not have it has named, and pytest names what is skipped for that
 	$(PY) -m pytest -q
+
+zoo: ## install the real clients that tests/zoo runs, each kind in an environment of its own (once; a minute or two)
+	@.ci/setup dev
+	@zoo/install
 
 lint: ## check style, formatting and types
 	@.ci/setup dev
@@ -40,14 +45,16 @@ bench: ## measure mock and load generator: throughput, accuracy, start-up, memor
 	$(PY) -m benchmarks.startup_memory
 	$(PY) -m benchmarks.generator
 
-COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' $(FLAGS)
 UV ?= uv
 lock: ## pin the dependencies again after a change in pyproject.toml (needs uv; FLAGS=--upgrade for the newest)
 	@command -v $(UV) >/dev/null || { echo "lock: needs uv; pip install uv, or name it: make lock UV=/path/to/uv" >&2; exit 2; }
-	$(COMPILE) --extra all --group dev --output-file requirements-dev.lock
-	$(COMPILE) --extra all --group build --constraint requirements-dev.lock --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra all --group dev --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra all --group build --constraint requirements-dev.lock --output-file requirements.lock
+	$(COMPILE) --output-file zoo/python/requirements.txt zoo/python/requirements.in
+	$(COMPILE) --output-file zoo/go/requirements.txt zoo/go/requirements.in
 
 clean: ## remove .venv and everything else that was built here; runs/ stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist
+	rm -rf .venv .zoo zoo/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,6 +19,7 @@ from mock_server.http.control.asked import fields_of
 from mock_server.http.control.table import OPERATIONS, PREFIX
 from mock_server.schema import settings_of
 from reports.rules import RULES
+from zoo.clients import Client, Names, Seen, clients
 
 DOCS: Final = Path(__file__).parent
 _BLOCK: Final = re.compile(r"(<!-- made by make docs: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -90,6 +91,53 @@ def _checks() -> str:
     )
 
 
+_PLACES: Final[dict[str, Callable[[Client], Seen]]] = {
+    "before the headers": lambda client: client.before_headers,
+    "after the headers of a plain answer": lambda client: client.before_first_token,
+    "in mid-stream": lambda client: client.mid_stream,
+}
+_AGAIN: Final = {
+    "plain:reset": "on a reused connection, after a `reset` before the headers",
+    "plain:fin": "on a reused connection, after a `fin` before the headers",
+    "stream:reset": "after a `reset` before the headers",
+    "stream:fin": "after a `fin` before the headers",
+    "stream:eof;after=3": "after `eof`, for ever",
+}
+
+
+def _versioned(client: Client, name: str, package: str) -> str:
+    return f"{name} {client.version(package)}" if package else name
+
+
+def _breaks() -> str:
+    def error(names: Names) -> str:
+        return " ← ".join(f"`{name}`" for name in names)
+
+    rows, notes = [], ["\n"]
+    for client in clients():
+        name = _versioned(client, client.name, client.package)
+        notes += [f"- {client.name}: {client.note}.\n"] if client.note else []
+        for place, seen_at in _PLACES.items():
+            seen = seen_at(client)
+            rows.append((name, place, error(seen.reset), error(seen.fin) if seen.told_apart else "the same"))
+            name = ""
+    return _table(("client", "the answer breaks", "a `reset` is", "a `fin` is"), rows) + "".join(notes)
+
+
+def _readers() -> str:
+    rows = [
+        (
+            _versioned(client, client.name, client.package),
+            _versioned(client, reader.reads, reader.package),
+            ", ".join(f"`{framing}`" for framing in reader.breaks_on) or "–",
+            "; ".join(_AGAIN[call] for call in reader.again) or "–",
+        )
+        for client in clients()
+        for reader in client.readers
+    ]
+    return _table(("client", "streams read", "breaks on", "sends a call again by itself"), rows)
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "faults": _faults,
     "stages": partial(_meanings, "stage", STAGE_MEANINGS.items()),
@@ -99,6 +147,8 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "plans": _plans,
     "control": _control,
     "checks": _checks,
+    "breaks": _breaks,
+    "readers": _readers,
 }
 
 

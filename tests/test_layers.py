@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("mock_server", "scenarios", "reports", "tests", "benchmarks", "examples")
+FOLDERS = ("mock_server", "scenarios", "reports", "tests", "benchmarks", "examples", "zoo")
 FILE_LINES = 350
 FUNCTION_LINES = 60
 
@@ -94,7 +94,8 @@ def sources(*folders: str) -> Iterator[tuple[str, ast.Module]]:
 
 
 def files(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return sorted(path for path in found if "node_modules" not in path.parts)
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
