@@ -34,11 +34,12 @@ FORGOTTEN: Final = (b"x-mock-test-forgotten", b"%d" % MAX_SCOPES)
 
 
 class WholeAnswer(NamedTuple):
-    """An answer that is sent in one piece; whoever sends it announces its length too."""
+    """An answer that is sent in one piece; whoever sends it announces its length too, unless it is ``streamed``."""
 
     status: int
     headers: Headers
     body: bytes
+    streamed: bool = False
 
 
 class Timing(NamedTuple):

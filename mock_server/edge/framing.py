@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from mock_server.core.faults import Framing
+from mock_server.edge import sse
 
 COALESCED: Final = 8
 _COMMENT: Final = b": a comment\n"
@@ -26,6 +27,12 @@ class Framer:
         self._frame = _RetryLines() if framing == "retry_lines" else _FRAMES.get(framing, _as_is)
         self._size = COALESCED if framing == "coalesced" else 1
         self._held: list[bytes] = []
+
+    def events(self, texts: list[str]) -> list[bytes]:
+        """The events of pieces; the ordinary framing, which only ever joins them, takes them as one."""
+        if self._framing is None:
+            return [sse.pieces(texts)]
+        return [sse.piece(text) for text in texts]
 
     def writes(self, events: Iterable[bytes]) -> list[bytes]:
         """The writes that are due with these events; in the ordinary framing they leave together."""

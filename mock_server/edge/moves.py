@@ -31,6 +31,10 @@ class Flush(NamedTuple):
     """Let what was sent leave before what follows."""
 
 
+class Turn(NamedTuple):
+    """Let others have their turn before what follows."""
+
+
 class End(NamedTuple):
     """Send the last part of the body, which may be empty."""
 
@@ -45,7 +49,7 @@ class Fin(NamedTuple):
     """Close the connection (TCP FIN) after what was sent."""
 
 
-Move = Until | Start | Part | Flush | End | WholeAnswer | Reset | Fin
+Move = Until | Start | Part | Flush | Turn | End | WholeAnswer | Reset | Fin
 
 Moves = Generator[Move, float | None, bool]
 """Moves in order. Each is answered with the simulated moment at which it is done, or None once the client has left."""

@@ -13,11 +13,11 @@ from typing import assert_never
 from mock_server.contract.errors import Refusal
 from mock_server.core.faults import Breaking, Fault, Stage
 from mock_server.core.session import Answer, Session
-from mock_server.edge import sse
+from mock_server.edge import sse, whole
 from mock_server.edge.answers import WholeAnswer, length_line
 from mock_server.edge.exchange import Exchange
 from mock_server.edge.framing import Framer
-from mock_server.edge.moves import End, Fin, Flush, Move, Moves, Part, Reset, Start, Until
+from mock_server.edge.moves import End, Fin, Flush, Move, Moves, Part, Reset, Start, Turn, Until
 from mock_server.edge.spoiled import dribbled, spoil
 from mock_server.edge.timeline import Timeline
 
@@ -49,9 +49,9 @@ class Script:
                 early = False
                 if not (yield from self._passes("before_headers")):
                     return False
-            whole = exchange.due(decision, self._reached, self._now)
-            if whole is not None:
-                return (yield from self._finish(whole))
+            answer = whole.due(exchange, decision, self._reached, self._now)
+            if answer is not None:
+                return (yield from self._finish(answer))
             assert isinstance(decision, Session)  # a refusal is always due
             if self._fault is not (exchange.fault or NO_FAULT):
                 continue  # a rule about the route has struck just now
@@ -102,7 +102,7 @@ class Script:
             if not (yield from self._passes("before_first_token")):
                 return False
             events = []
-        yield from self._write(framer.writes([*events, *timeline.due(attempt.first_at)]))
+        yield from self._write(framer.writes([*events, *framer.events(timeline.due(attempt.first_at))]))
         if not (yield from self._pieces(timeline, framer)):
             exchange.sent_tokens = timeline.sent_tokens
             return False
@@ -119,9 +119,14 @@ class Script:
                 timeline.at_fault = False
             if timeline.finished:
                 return True
-            if not (yield from self._next_piece(timeline)):
+            if timeline.next_at <= self._reached:  # more is due than one write holds
+                move = Turn() if self._fault.framing is None else Flush()
+                there = yield from self._do(move)
+            else:
+                there = yield from self._next_piece(timeline)
+            if not there:
                 return False
-            yield from self._write(framer.writes(timeline.due(self._reached)))
+            yield from self._write(framer.writes(framer.events(timeline.due(self._reached))))
 
     def _next_piece(self, timeline: Timeline) -> Moves:
         """Wait for the next piece, with a keep-alive comment in long silences; False when the client has left."""

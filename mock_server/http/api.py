@@ -16,6 +16,7 @@ from mock_server.clock import SimClock
 from mock_server.contract.errors import INTERNAL_ERROR, Refusal
 from mock_server.core.session import Session
 from mock_server.core.world import ConnectionSettings
+from mock_server.edge import whole
 from mock_server.edge.admission import admit, decide, enter
 from mock_server.edge.answers import Headers, WholeAnswer, length_line
 from mock_server.edge.exchange import Exchange
@@ -85,17 +86,17 @@ class Api:
         exchange, clock = self.open(arrived, head)
         try:
             decision = decide(exchange, head, b"", body)
-            whole = None
+            answer = None
             if exchange.fault is None:
                 now = clock.now()
-                whole = exchange.due(decision, exchange.arrived, now)
+                answer = whole.due(exchange, decision, exchange.arrived, now)
         except Exception as error:  # raised again where the server expects it
             return Begun(exchange, clock, error)
-        if whole is None:
+        if answer is None:
             return Begun(exchange, clock, decision)
         exchange.ending = "complete"
         exchange.close(now)
-        return whole
+        return answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

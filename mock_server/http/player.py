@@ -14,7 +14,7 @@ from mock_server.contract.errors import Refusal
 from mock_server.core.session import Session
 from mock_server.edge.answers import WholeAnswer, length_line
 from mock_server.edge.exchange import Exchange
-from mock_server.edge.moves import End, Fin, Flush, Move, Part, Reset, Start, Until
+from mock_server.edge.moves import End, Fin, Flush, Move, Part, Reset, Start, Turn, Until
 from mock_server.edge.script import Script
 from mock_server.http.meter import LoadMeter
 from mock_server.http.wire import Wire
@@ -61,10 +61,13 @@ class Player:
         match move:
             case WholeAnswer() as whole:
                 if not self._wire.write_whole(whole):
-                    for part in (Start(whole.status, [*whole.headers, length_line(whole.body)]), End(whole.body)):
+                    length = [] if whole.streamed else [length_line(whole.body)]
+                    for part in (Start(whole.status, whole.headers + length), End(whole.body)):
                         message = _message_of(part)
                         assert message is not None
                         await self._for_client(self._send(message))
+            case Turn():
+                await sleep(0)
             case Flush():
                 await self._flush()
             case Reset():

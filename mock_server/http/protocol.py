@@ -39,7 +39,7 @@ class MockProtocol(Reception):
         super().__init__(*args, **kwargs)
         self._held: list[bytes] | None = None
         self._complete = False
-        self._keep_alive = True
+        self._chunks = self._keep_alive = True
 
     def on_message_begin(self) -> None:
         """A request begins, after the answer to what came before; its scope is made when it goes uvicorn's way."""
@@ -78,7 +78,8 @@ class MockProtocol(Reception):
             self._held = None  # what is pipelined behind a "Connection: close" is not answered
         else:
             # The parser forgets this when the message is over.
-            self._keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+            self._chunks = self.parser.get_http_version() != "1.0"
+            self._keep_alive = self._chunks and self.parser.should_keep_alive()
             self._complete = True
             turn = self.turn
             if not turn:
@@ -120,7 +121,7 @@ class MockProtocol(Reception):
             self.cycle.keep_alive = self._keep_alive
             super().on_message_complete()
             return
-        self._write(outcome, keep_alive=self._keep_alive)
+        self._write(outcome, keep_alive=self._keep_alive, chunks=self._chunks)
         if self.access_log:
             self._log(_METHOD.decode(), LLM_AUTO.path, self.parser.get_http_version(), outcome.status)
 
@@ -129,14 +130,15 @@ class MockProtocol(Reception):
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()
-        self._write(whole, keep_alive=cycle.keep_alive)
+        self._write(whole, keep_alive=cycle.keep_alive, chunks=cycle.scope["http_version"] != "1.0")
         if cycle.access_log:
             scope = cycle.scope
             self._log(scope["method"], get_path_with_query_string(scope), scope["http_version"], whole.status)
 
-    def _write(self, whole: WholeAnswer, *, keep_alive: bool) -> None:
+    def _write(self, whole: WholeAnswer, *, keep_alive: bool, chunks: bool) -> None:
         """Write a whole answer in one piece, and go on to what comes after it on this connection."""
-        self.transport.write(message(whole, self.server_state.default_headers, keep_alive=keep_alive))
+        lines = self.server_state.default_headers
+        self.transport.write(message(whole, lines, keep_alive=keep_alive, chunks=chunks))
         if not keep_alive:
             self.close_after_answer()
         self.on_response_complete()

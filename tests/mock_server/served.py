@@ -85,10 +85,10 @@ class Served:
         self._class = protocol_for(mock.api)
         self._protocol: MockProtocol | None = None
 
-    def connect(self) -> MockProtocol:
+    def connect(self, transport: Transport | None = None) -> MockProtocol:
         """One more connection."""
         connection = self._class(self._config, self._state, {})
-        connection.connection_made(Transport())
+        connection.connection_made(transport or Transport())
         return connection
 
     async def answer(self, call: Call) -> Got:

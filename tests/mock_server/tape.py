@@ -169,7 +169,6 @@ def planned(engine: Engine, scale: float, body: dict[str, Any], *, key: str, tes
     pieces = []
     while not timeline.finished:
         at = timeline.next_at
-        documents = (json.loads(event.removeprefix(b"data: ")) for event in timeline.due(at))
-        pieces += [(document["response"], at * scale) for document in documents]
+        pieces += [(piece, at * scale) for piece in timeline.due(at)]
     usage = msgspec.to_builtins(answer.usage)
     return Planned(answer.text, usage, answer.finish_reason, pieces, attempt.ends_at * scale)

@@ -32,6 +32,12 @@ def a_call(**fields: Any) -> Call:
     return Call("POST", b"", [(name.lower().encode(), value.encode()) for name, value in headers.items()], body)
 
 
+def in_parts(fault: bytes = b"framing=comments") -> Call:
+    """A call whose answer is played: a stream that is not sent in one piece."""
+    call = a_call(stream=True)
+    return call._replace(headers=[*call.headers, (b"x-mock-fault", fault)])
+
+
 def statuses(served: Served, *calls: Call) -> list[int]:
     """The statuses of calls on one connection, one after the other."""
 
@@ -49,7 +55,7 @@ def test_an_application_around_the_mock_leaves_its_calls_answered_at_once() -> N
         await mock(scope, receive, send)
 
     served = Served(mock, app=around)
-    assert statuses(served, a_call(), a_call(), a_call(stream=True)) == [200, 200, 200]
+    assert statuses(served, a_call(), a_call(stream=True), in_parts()) == [200, 200, 200]
     assert (served.at_once, through) == (2, ["/v1/llm/auto"])
 
 
@@ -57,12 +63,12 @@ def test_an_access_log_tells_of_every_call_and_leaves_them_answered_at_once(capl
     served = Served(instant_mock(), access_log=True)
     with caplog.at_level(logging.INFO, "uvicorn.access"):
         odd = a_call()._replace(method="PUT", query=b"?a=b")
-        assert statuses(served, a_call(), a_call(stream=True), odd) == [200, 200, 405]
-    assert served.at_once == 1
+        assert statuses(served, a_call(), a_call(stream=True), in_parts(), odd) == [200, 200, 200, 405]
+    assert served.at_once == 2
     told = [record.getMessage() for record in caplog.records if record.name == "uvicorn.access"]
-    first, second, third = (line.partition(" - ")[2] for line in told)
-    assert first == second == '"POST /v1/llm/auto HTTP/1.1" 200'
-    assert third == '"PUT /v1/llm/auto?a=b HTTP/1.1" 405'
+    *calls, last = (line.partition(" - ")[2] for line in told)
+    assert calls == ['"POST /v1/llm/auto HTTP/1.1" 200'] * 3
+    assert last == '"PUT /v1/llm/auto?a=b HTTP/1.1" 405'
 
 
 HEALTH = Call("GET", b"", [(b"host", b"localhost")], b"", "/__mock__/health")
@@ -70,7 +76,9 @@ MISSING = HEALTH._replace(path="/nowhere")
 
 
 @pytest.mark.parametrize(
-    "call", [HEALTH, MISSING, a_call(), a_call(stream=True)], ids=["control", "404", "call", "stream"]
+    "call",
+    [HEALTH, MISSING, a_call(), a_call(stream=True), in_parts()],
+    ids=["control", "404", "call", "stream", "stream in parts"],
 )
 def test_hundreds_of_requests_on_one_connection_leave_nothing_behind(call: Call) -> None:
     mock = instant_mock()
