@@ -70,10 +70,14 @@ class Question(Struct, frozen=True, gc=False):
 
 
 class CannedPieces(Struct, frozen=True, gc=False):
-    """Where the pieces end, in characters and in tokens."""
+    """Where the pieces end, in characters; ``tokens`` are those of all."""
 
     ends: list[int]
-    token_ends: list[int]
+    tokens: int
+
+    def tokens_to(self, place: int) -> int:
+        """The tokens up to the end of piece ``place``: spread evenly over the characters."""
+        return self.tokens * self.ends[place] // self.ends[-1]
 
 
 class CannedPassage(Struct, frozen=True, gc=False):
@@ -83,11 +87,11 @@ class CannedPassage(Struct, frozen=True, gc=False):
     tokens: int
 
     def pieces(self) -> CannedPieces:
-        """Words, or one to two Chinese characters; tokens are spread evenly over the characters."""
+        """Words, or one to two Chinese characters."""
         ends = [match.end() for match in _PIECE.finditer(self.text)]
         if not ends or ends[-1] != len(self.text):
             ends.append(len(self.text))
-        return CannedPieces(ends, [self.tokens * end // len(self.text) for end in ends])
+        return CannedPieces(ends, self.tokens)
 
 
 class ActiveAnswer:

@@ -108,17 +108,6 @@ _PIECE: Final = re.compile(
 )
 
 
-class Pieces(msgspec.Struct, frozen=True, gc=False):
-    """Where a passage may be cut for streaming.
-
-    ``ends[i]`` is the offset in characters at which piece ``i`` ends, the last one the text's length, and
-    ``token_ends[i]`` the tokens of the text up to there, as `tokens.estimate` counts them.
-    """
-
-    ends: list[int]
-    token_ends: list[int]
-
-
 class _Ring(msgspec.Struct, frozen=True, gc=False):
     """A text without end. Piece ``i`` begins at character ``starts[i]``, before it is ``prices[i]`` of text.
 
@@ -166,22 +155,43 @@ class Passage(msgspec.Struct, frozen=True, gc=False):
     def pieces(self) -> Pieces:
         """Cut the text into streamable pieces; computed anew at each call."""
         form, ring, first = self._form, self._form.ring, self._first
-        shift = len(form.head) - ring.starts[first]
-        paid = form.head_price - ring.prices[first]
-        ends, prices = ([len(form.head)], [form.head_price]) if form.head else ([], [])
+        shift, cut = len(form.head) - ring.starts[first], form.cuts[self._cut]
+        ends = [len(form.head)] if form.head else []
         for _ in range(self._laps):
-            ends += [end + shift for end in ring.starts[first + 1 :]]
-            prices += [price + paid for price in ring.prices[first + 1 :]]
-            first, shift, paid = 0, shift + len(ring.text), paid + ring.prices[-1]
-        cut, cut_price = form.cuts[self._cut], form.cut_prices[self._cut]
+            ends += map(shift.__add__, ring.starts[first + 1 :])
+            first, shift = 0, shift + len(ring.text)
         last = bisect_left(ring.starts, cut)  # the piece after the one that the cut is in
-        ends += [end + shift for end in ring.starts[first + 1 : last]]
-        prices += [price + paid for price in ring.prices[first + 1 : last]]
+        ends += map(shift.__add__, ring.starts[first + 1 : last])
+        filled_from = len(ends)
         ends += accumulate(map(len, form.units[: self._filled]), initial=cut + shift)
-        prices += [cut_price + paid + form.unit_price * unit for unit in range(self._filled + 1)]
         ends[-1] += len(form.tail)
-        prices[-1] += form.tail_price
-        return Pieces(ends, list(map(count.whole, prices)))
+        return Pieces(ends, self, filled_from)
+
+    def _tokens_to(self, place: int, filled_from: int) -> int:
+        """Tokens up to the end of a piece; those from ``filled_from`` on end at the cut and with each unit after it."""
+        form, ring, first = self._form, self._form.ring, self._first
+        paid = form.head_price - ring.prices[first]
+        if place >= filled_from:
+            units = place - filled_from
+            paid += self._laps * ring.prices[-1] + form.cut_prices[self._cut] + units * form.unit_price
+            return count.whole(paid + form.tail_price if units == self._filled else paid)
+        laps, piece = divmod(first + place + (not form.head), len(ring.starts) - 1)
+        return count.whole(paid + laps * ring.prices[-1] + ring.prices[piece])
+
+
+class Pieces(msgspec.Struct, frozen=True, gc=False):
+    """Where a passage may be cut for streaming.
+
+    ``ends[i]`` is the offset in characters at which piece ``i`` ends, the last one the text's length.
+    """
+
+    ends: list[int]
+    _passage: Passage
+    _filled_from: int
+
+    def tokens_to(self, place: int) -> int:
+        """The tokens of the text up to the end of piece ``place``, as `tokens.estimate` counts them."""
+        return self._passage._tokens_to(place, self._filled_from)
 
 
 class Corpus:

@@ -22,7 +22,7 @@ class Timeline:
     A fault after N pieces strikes after the last one where there are fewer.
     """
 
-    __slots__ = ("_attempt", "_ends", "_fault_after", "_next", "_planner", "_text", "_tokens", "at_fault", "next_at")
+    __slots__ = ("_attempt", "_ends", "_fault_after", "_next", "_pieces", "_planner", "_text", "at_fault", "next_at")
 
     def __init__(self, planner: Planner, attempt: Attempt, fault: Fault) -> None:
         assert attempt.passage is not None
@@ -30,8 +30,8 @@ class Timeline:
         self._attempt = attempt
         self._planner = planner
         self._text = attempt.passage.text
+        self._pieces = pieces
         self._ends = pieces.ends
-        self._tokens = pieces.token_ends
         self._next = 0
         strikes = fault.kind is not None and fault.stage == "mid_stream"
         self._fault_after = min(fault.after, len(self._ends)) if strikes else 0
@@ -46,7 +46,7 @@ class Timeline:
     @property
     def sent_tokens(self) -> int:
         """Tokens of the pieces sent so far."""
-        return self._tokens[self._next - 1] if self._next else 0
+        return self._pieces.tokens_to(self._next - 1) if self._next else 0
 
     def due(self, now: float) -> list[str]:
         """The pieces due by ``now``, overdue ones included: all of them, or up to the place of the fault.
@@ -71,7 +71,7 @@ class Timeline:
         while place < last and self.next_at <= now:
             place += 1
             if place < len(self._ends):
-                self.next_at = self._planner.piece_at(self._attempt, self._tokens[place])
+                self.next_at = self._planner.piece_at(self._attempt, self._pieces.tokens_to(place))
         return place
 
 

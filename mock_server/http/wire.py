@@ -278,25 +278,22 @@ def _wake(future: Future[None]) -> None:
         future.set_result(None)
 
 
-_CHUNKED: Final = (b"transfer-encoding", b"chunked")
-
-
 def message(whole: WholeAnswer, default_headers: Headers, *, keep_alive: bool, chunks: bool = True) -> bytes:
     """An answer as it goes over the wire; header lines are not checked, as here they hold no foreign text.
 
     A streamed body is one of the ``chunks`` of the protocol, where that has any, or else ends with the connection.
     """
-    body = whole.body
-    if not whole.streamed:
-        lengths = [length_line(body)]
-    elif chunks:
-        lengths, body = [_CHUNKED], b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
-    else:
-        lengths = []
     parts = [STATUS_LINE[whole.status]]
     for name, value in default_headers:
         parts += (name, b": ", value, b"\r\n")
-    for name, value in whole.headers + lengths:
+    for name, value in whole.headers:
         parts += (name, b": ", value, b"\r\n")
+    body = whole.body
+    if not whole.streamed:
+        name, value = length_line(body)
+        parts += (name, b": ", value, b"\r\n")
+    elif chunks:
+        parts.append(b"transfer-encoding: chunked\r\n")
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     parts += (b"\r\n" if keep_alive else b"connection: close\r\n\r\n", body)
     return b"".join(parts)

@@ -75,7 +75,8 @@ def test_pieces_are_due_in_order_from_first_to_last(world_of: Worlds) -> None:
     planner, model = solo(world_of)
     attempt = plan(planner, model, call=4)
     assert attempt.passage is not None
-    dues = [planner.piece_at(attempt, end) for end in attempt.passage.pieces().token_ends]
+    pieces = attempt.passage.pieces()
+    dues = [planner.piece_at(attempt, pieces.tokens_to(place)) for place in range(len(pieces.ends))]
     assert dues[0] >= attempt.first_at
     assert all(earlier <= later for earlier, later in pairwise(dues))
     assert dues[-1] == pytest.approx(attempt.ends_at)

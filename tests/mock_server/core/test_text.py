@@ -55,8 +55,8 @@ def test_pieces_tile_the_text_and_count_what_was_sent(
     corpus: Corpus, language: Language, length: int, draw: int, flavour: str
 ) -> None:
     passage = corpus.passage(language, length, draw, flavour=flavour)
-    ends, token_ends = passage.pieces().ends, passage.pieces().token_ends
-    assert len(ends) == len(token_ends)
+    pieces = passage.pieces()
+    ends, token_ends = pieces.ends, [pieces.tokens_to(place) for place in range(len(pieces.ends))]
     assert ends == sorted(set(ends))
     assert ends[0] > 0
     assert ends[-1] == len(passage.text)
@@ -71,8 +71,11 @@ def test_pieces_tile_the_text_and_count_what_was_sent(
 def test_the_longest_answer_goes_round_the_corpus(corpus: Corpus, language: Language, flavour: str) -> None:
     passage = corpus.passage(language, MAX_TOKENS, 2**64 - 1, flavour=flavour)
     assert tokens.estimate(passage.text) == MAX_TOKENS
-    assert passage.pieces().token_ends[-1] == MAX_TOKENS
-    assert passage.pieces().ends[-1] == len(passage.text)
+    pieces = passage.pieces()
+    assert pieces.ends[-1] == len(passage.text)
+    for place in range(0, len(pieces.ends), 9_999):
+        assert pieces.tokens_to(place) == tokens.estimate(passage.text[: pieces.ends[place]])
+    assert pieces.tokens_to(len(pieces.ends) - 1) == MAX_TOKENS
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
