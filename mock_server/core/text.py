@@ -165,33 +165,34 @@ class Passage(msgspec.Struct, frozen=True, gc=False):
         filled_from = len(ends)
         ends += accumulate(map(len, form.units[: self._filled]), initial=cut + shift)
         ends[-1] += len(form.tail)
-        return Pieces(ends, self, filled_from)
-
-    def _tokens_to(self, place: int, filled_from: int) -> int:
-        """Tokens up to the end of a piece; those from ``filled_from`` on end at the cut and with each unit after it."""
-        form, ring, first = self._form, self._form.ring, self._first
-        paid = form.head_price - ring.prices[first]
-        if place >= filled_from:
-            units = place - filled_from
-            paid += self._laps * ring.prices[-1] + form.cut_prices[self._cut] + units * form.unit_price
-            return count.whole(paid + form.tail_price if units == self._filled else paid)
-        laps, piece = divmod(first + place + (not form.head), len(ring.starts) - 1)
-        return count.whole(paid + laps * ring.prices[-1] + ring.prices[piece])
+        return Pieces(ends, self, form.ring.prices, filled_from)
 
 
 class Pieces(msgspec.Struct, frozen=True, gc=False):
     """Where a passage may be cut for streaming.
 
-    ``ends[i]`` is the offset in characters at which piece ``i`` ends, the last one the text's length.
+    ``ends[i]`` is the offset in characters at which piece ``i`` ends, the last one the text's length. The pieces from
+    ``_filled_from`` on are what was left by the cut, and each unit after it.
     """
 
     ends: list[int]
     _passage: Passage
+    _prices: array[int]
     _filled_from: int
 
     def tokens_to(self, place: int) -> int:
         """The tokens of the text up to the end of piece ``place``, as `tokens.estimate` counts them."""
-        return self._passage._tokens_to(place, self._filled_from)
+        passage, prices = self._passage, self._prices
+        form, first = passage._form, passage._first
+        price, units = form.head_price - prices[first], place - self._filled_from
+        if units < 0:
+            place += first + (not form.head)
+            if place >= len(prices):
+                laps, place = divmod(place, len(prices) - 1)
+                price += laps * prices[-1]
+            return count.whole(price + prices[place])
+        price += passage._laps * prices[-1] + form.cut_prices[passage._cut] + units * form.unit_price
+        return count.whole(price + form.tail_price if units == passage._filled else price)
 
 
 class Corpus:

@@ -5,7 +5,7 @@ The WHATWG specification of server-sent events allows every one of them; a clien
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -28,11 +28,12 @@ class Framer:
         self._size = COALESCED if framing == "coalesced" else 1
         self._held: list[bytes] = []
 
-    def events(self, texts: list[str]) -> list[bytes]:
-        """The events of pieces; the ordinary framing, which only ever joins them, takes them as one."""
-        if self._framing is None:
-            return [sse.pieces(texts)]
-        return [sse.piece(text) for text in texts]
+    def pieces(self, texts: list[str], after: Sequence[bytes] = ()) -> list[bytes]:
+        """The writes that are due with these pieces ``after`` these events."""
+        if self._framing is not None:
+            return self.writes([*after, *map(sse.piece, texts)])
+        whole = b"".join([*after, sse.pieces(texts)]) if after else sse.pieces(texts)
+        return [whole] if whole else []
 
     def writes(self, events: Iterable[bytes]) -> list[bytes]:
         """The writes that are due with these events; in the ordinary framing they leave together."""

@@ -31,13 +31,14 @@ class Script:
     planned has come, all in simulated seconds.
     """
 
-    __slots__ = ("_exchange", "_fault", "_now", "_put_off", "_reached")
+    __slots__ = ("_exchange", "_fault", "_now", "_put_off", "_reached", "_silence")
 
     def __init__(self, exchange: Exchange, now: float) -> None:
         self._exchange = exchange
         self._fault = exchange.fault or NO_FAULT
         self._now = self._reached = now
         self._put_off = 0.0
+        self._silence = exchange.shared.engine.world.gateway.keep_alive_s
 
     def moves(self, decision: Session | Refusal) -> Moves:
         """All moves; what each sub-script returns is whether there is more to come."""
@@ -70,9 +71,11 @@ class Script:
 
     def _wait(self, at: float) -> Moves:
         """Wait until the planned moment ``at`` and what it was put off by."""
-        there = yield from self._do(Until(at + self._put_off))
-        self._reached = max(self._reached, at)  # rounding must not lose what was waited for
-        return there
+        now = yield Until(at + self._put_off)
+        if now is None:
+            return False
+        self._now, self._reached = now, max(now - self._put_off, at)  # rounding must not lose what was waited for
+        return True
 
     def _finish(self, last: WholeAnswer | End) -> Moves:
         """Send what completes the answer."""
@@ -85,7 +88,9 @@ class Script:
         for number, write in enumerate(writes):
             if number:
                 yield from self._do(Flush())
-            yield from self._do(Part(write))
+            now = yield Part(write)  # as `_do`, which would be a generator more for every piece
+            if now is not None:
+                self._now, self._reached = now, now - self._put_off
         return True
 
     def _stream(self, session: Session) -> Moves:
@@ -102,7 +107,7 @@ class Script:
             if not (yield from self._passes("before_first_token")):
                 return False
             events = []
-        yield from self._write(framer.writes([*events, *framer.events(timeline.due(attempt.first_at))]))
+        yield from self._write(framer.pieces(timeline.due(attempt.first_at), after=events))
         if not (yield from self._pieces(timeline, framer)):
             exchange.sent_tokens = timeline.sent_tokens
             return False
@@ -120,24 +125,24 @@ class Script:
             if timeline.finished:
                 return True
             if timeline.next_at <= self._reached:  # more is due than one write holds
-                move = Turn() if self._fault.framing is None else Flush()
-                there = yield from self._do(move)
+                there = yield from self._do(Turn() if self._fault.framing is None else Flush())
+            elif timeline.next_at + self._put_off - self._now > self._silence:
+                there = yield from self._late_piece(timeline.next_at)
             else:
-                there = yield from self._next_piece(timeline)
+                there = yield from self._wait(timeline.next_at)
             if not there:
                 return False
-            yield from self._write(framer.writes(framer.events(timeline.due(self._reached))))
+            yield from self._write(framer.pieces(timeline.due(self._reached)))
 
-    def _next_piece(self, timeline: Timeline) -> Moves:
-        """Wait for the next piece, with a keep-alive comment in long silences; False when the client has left."""
-        silence = self._exchange.shared.engine.world.gateway.keep_alive_s
+    def _late_piece(self, at: float) -> Moves:
+        """Wait for a piece that is long in coming, with a keep-alive comment each time the silence has been long."""
         last = self._now
-        while timeline.next_at + self._put_off - last > silence:
-            last += silence
+        while at + self._put_off - last > self._silence:
+            last += self._silence
             if not (yield from self._do(Until(last))):
                 return False
             yield from self._do(Part(sse.KEEP_ALIVE))
-        return (yield from self._wait(timeline.next_at))
+        return (yield from self._wait(at))
 
     def _close(self, session: Session, framer: Framer, answer: Answer) -> Moves:
         """The closing events of a stream."""

@@ -22,7 +22,7 @@ class Timeline:
     A fault after N pieces strikes after the last one where there are fewer.
     """
 
-    __slots__ = ("_attempt", "_ends", "_fault_after", "_next", "_pieces", "_planner", "_text", "at_fault", "next_at")
+    __slots__ = ("_attempt", "_ends", "_fault_after", "_next", "_planner", "_text", "_tokens_to", "at_fault", "next_at")
 
     def __init__(self, planner: Planner, attempt: Attempt, fault: Fault) -> None:
         assert attempt.passage is not None
@@ -30,7 +30,7 @@ class Timeline:
         self._attempt = attempt
         self._planner = planner
         self._text = attempt.passage.text
-        self._pieces = pieces
+        self._tokens_to = pieces.tokens_to
         self._ends = pieces.ends
         self._next = 0
         strikes = fault.kind is not None and fault.stage == "mid_stream"
@@ -46,7 +46,7 @@ class Timeline:
     @property
     def sent_tokens(self) -> int:
         """Tokens of the pieces sent so far."""
-        return self._pieces.tokens_to(self._next - 1) if self._next else 0
+        return self._tokens_to(self._next - 1) if self._next else 0
 
     def due(self, now: float) -> list[str]:
         """The pieces due by ``now``, overdue ones included: all of them, or up to the place of the fault.
@@ -54,25 +54,29 @@ class Timeline:
         Where that is more than one write holds, the others remain due.
         """
         first, ends = self._next, self._ends
+        last = self._fault_after if first < self._fault_after else len(ends)
         start = ends[first - 1] if first else 0
-        last = max(first + 1, bisect_right(ends, start + WRITE_CHARS, first))  # no piece is cut in two
-        if first < self._fault_after < last:
-            last = self._fault_after
         if self._attempt.pace_s:
-            last = self._paced(first, last, now)
-        elif self.next_at > now:  # without a pace all are due with the first
-            last = first
-        self.at_fault = first < last == self._fault_after
-        self._next = last
-        return cut(self._text, start, ends[first:last])
+            pieces = self._paced(first, last, start, now)
+        elif self.next_at <= now:  # without a pace all are due with the first
+            last = min(last, max(first + 1, bisect_right(ends, start + WRITE_CHARS, first)))  # no piece is cut in two
+            pieces = cut(self._text, start, ends[first:last])
+        else:
+            pieces = []
+        self._next += len(pieces)
+        self.at_fault = first < self._next == self._fault_after
+        return pieces
 
-    def _paced(self, place: int, last: int, now: float) -> int:
-        """The place after the last piece that is due by ``now``, at most ``last``."""
-        while place < last and self.next_at <= now:
-            place += 1
-            if place < len(self._ends):
-                self.next_at = self._planner.piece_at(self._attempt, self._pieces.tokens_to(place))
-        return place
+    def _paced(self, place: int, last: int, start: int, now: float) -> list[str]:
+        """The pieces from ``place`` on, which begins at ``start``, to before ``last`` that are due by ``now``."""
+        text, ends, full = self._text, self._ends, start + WRITE_CHARS
+        pieces: list[str] = []
+        while place < last and self.next_at <= now and (ends[place] <= full or not pieces):
+            pieces.append(text[start : ends[place]])
+            start, place = ends[place], place + 1
+            if place < len(ends):
+                self.next_at = self._planner.piece_at(self._attempt, self._tokens_to(place))
+        return pieces
 
 
 def cut(text: str, start: int, ends: list[int]) -> list[str]:
