@@ -1,4 +1,4 @@
-"""What the throughput benchmark sends: prompts of several lengths in two languages, a stream and a refusal.
+"""What the throughput benchmark sends: prompts of several lengths in two languages, streams and a refusal.
 
 Every request of a case is another one, told apart by a number in its prompt, so that nothing the mock remembers
 flatters it; only `8 KB again` sends the same over and over, as a client that repeats a long prompt does.
@@ -20,7 +20,7 @@ NUMBER: Final = "0000000000"
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of call. ``prompt_bytes`` are those of its UTF-8, `short` has the few of its own sentence."""
+    """One kind of call. ``prompt_bytes`` are those of its UTF-8; where there are none, it is the sentence ``asked``."""
 
     name: str
     prompt_bytes: int = 0
@@ -28,14 +28,18 @@ class Case:
     stream: bool = False
     refused: bool = False
     again: bool = False
+    asked: str = "Write one sentence about the weather in spring."
+    max_tokens: int = 24
 
     def body(self) -> bytes:
         """The request's body, with `NUMBER` in it."""
-        prompt = f"{NUMBER} {_text(self.locale, self.prompt_bytes - len(NUMBER) - 1)}"
+        prompt = f"{NUMBER} {self.asked}"
+        if self.prompt_bytes:
+            prompt = f"{NUMBER} {_text(self.locale, self.prompt_bytes - len(NUMBER) - 1)}"
         fields: dict[str, Any] = {"stream": True} if self.stream else {}
         if self.refused:
             fields["strategy"] = {"providers": {"only": ["nobody"]}}
-        return call_body(prompt, max_tokens=24, **fields)
+        return call_body(prompt, max_tokens=self.max_tokens, **fields)
 
 
 @cache
@@ -47,8 +51,6 @@ def _source(locale: str) -> str:
 
 def _text(locale: str, size: int) -> str:
     """The beginning of a text, of `size` bytes or up to two fewer."""
-    if size <= 0:
-        return "Write one sentence about the weather in spring."
     return _source(locale).encode()[:size].decode(errors="ignore")
 
 
@@ -63,6 +65,7 @@ CASES: Final = {
         Case("8 KB Chinese", 8 * 1024, "zh_CN"),
         Case("32 KB Chinese", 32 * 1024, "zh_CN"),
         Case("stream", stream=True),
+        Case("long stream", stream=True, asked="Prove that the square root of two is irrational.", max_tokens=1_000),
         Case("refusal", refused=True),
     )
 }

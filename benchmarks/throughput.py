@@ -4,8 +4,9 @@ World `instant`, a key without limits, so authentication, limits, ledger, routin
 reads the same requests and answers as many bytes, on the same core; wrk drives both in turn from another core. Only the
 ratio means something: absolute numbers belong to the machine. Run as `python -m benchmarks.throughput`.
 
-Exit codes: 0 measured · 1 below an `--at-least`, or above `--per-kb-at-most` · 2 wrk is missing or nothing could be
-measured · 3 a result is invalid: some answer was not the one wanted, or a server was not busy enough to set the pace.
+Exit codes: 0 measured · 1 below an `--at-least` or `--events-at-least`, or above `--per-kb-at-most` · 2 wrk is missing
+or nothing could be measured · 3 a result is invalid: some answer was not the one wanted, or a server was not busy
+enough to set the pace.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from benchmarks.harness import (
 from mock_server.launch import Launched
 
 CONNECTIONS: Final = 64
-SAMPLED: Final = 50
+SAMPLED: Final = 200
 WARM_UP_S: Final = 2
 # Below this share of its core a server was not what limited the throughput.
 SATURATED: Final = 0.9
@@ -82,10 +83,11 @@ class Round:
 
 @dataclass
 class Result:
-    """The rounds of one case, in pairs measured one directly after the other, and the size of an answer's body."""
+    """The rounds of one case, in pairs measured one directly after the other, and what an answer's body holds."""
 
     case: Case
     answer_bytes: int
+    answer_events: float
     mock: list[Round] = field(default_factory=list)
     bare: list[Round] = field(default_factory=list)
 
@@ -107,6 +109,11 @@ class Result:
     def cpu_ratio(self) -> float:
         """Bare app over mock in CPU time per answer: what the ratio would be on a machine with no other work."""
         return self.cpu_us(self.bare) / self.cpu_us(self.mock)
+
+    @property
+    def events_per_cpu_s(self) -> float:
+        """Events of streams that the mock sends in one second of CPU time, the taking of their requests included."""
+        return self.answer_events / self.cpu_us(self.mock) * 1e6
 
     @property
     def busy(self) -> float:
@@ -145,6 +152,8 @@ class Result:
             "invalid": self.invalid,
             "request_bytes": len(self.case.body()),
             "answer_bytes": self.answer_bytes,
+            "answer_events": self.answer_events,
+            "events_per_cpu_s": self.events_per_cpu_s,
             "mock_rounds": [asdict(each) for each in self.mock],
             "bare_rounds": [asdict(each) for each in self.bare],
         }
@@ -171,26 +180,26 @@ def _cpu_s(server: Launched) -> float:
     return times.user + times.system
 
 
-def answer_bytes(server: Launched, case: Case) -> int:
-    """The mean size of the bodies of the mock's answers."""
-    sizes = []
+def answers(server: Launched, case: Case) -> tuple[int, float]:
+    """Of the bodies of the mock's answers the mean size, and the mean number of events."""
+    bodies = []
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
     with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
         for number in range(SAMPLED):
             body = case.body().replace(NUMBER.encode(), b"%010d" % number)
             connection.request("POST", PATH, body, headers)
             answer = connection.getresponse()
-            sizes.append(len(answer.read()))
+            bodies.append(answer.read())
             if (answer.status != 200) is not case.refused:
                 raise BenchmarkError(f"the mock answers a call of the case {case.name!r} with {answer.status}")
-    return round(statistics.fmean(sizes))
+    return round(statistics.fmean(map(len, bodies))), statistics.fmean(body.count(b"\n\n") for body in bodies)
 
 
 def measure(cases: Sequence[Case], rounds: int, seconds: int, cores: Cores) -> list[Result]:
     """Start both servers on one core and drive them in turn: every case on A and B, then all again."""
     bare_command = [sys.executable, "-m", "benchmarks.bare_app"]
     with running(mock_command("instant"), cores.server) as mock, running(bare_command, cores.server) as bare:
-        results = [Result(case, answer_bytes(mock, case)) for case in cases]
+        results = [Result(case, *answers(mock, case)) for case in cases]
         paths = [f"{'/stream' if result.case.stream else ''}/{result.answer_bytes}" for result in results]
         for server, path in ((mock, PATH), (bare, paths[0])):
             wrk(server, path, cases[0], WARM_UP_S, cores.client)
@@ -230,14 +239,23 @@ def text(results: list[Result], facts: dict[str, str], cores: Cores) -> str:
             f"{slopes[0]:>8}{slopes[1]:>7}"
         )
     lines += [
+        f"{each.case.name}: {each.events_per_cpu_s:,.0f} events per CPU second, {each.answer_events:,.0f} in each"
+        for each in results
+        if each.case.stream
+    ]
+    lines += [
         f"{len(results[0].mock)} pairs of runs; µs/KB: CPU time for each KB of prompt beyond the short one's",
         f"{CONNECTIONS} keep-alive connections, {cores}; {describe(facts)}",
     ]
     return "\n".join(lines)
 
 
-def missed(results: list[Result], at_least: dict[str, float], per_kb_at_most: float | None) -> bool:
+def missed(
+    results: list[Result], at_least: dict[str, float], per_kb_at_most: float | None, events_at_least: float
+) -> bool:
     """Whether a limit was missed."""
+    if any(result.events_per_cpu_s < events_at_least for result in results if result.case.stream):
+        return True
     if any(result.ratio < at_least.get(result.case.name, 0.0) for result in results):
         return True
     slopes = per_kb(results, lambda result: result.mock).values()
@@ -266,6 +284,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--per-kb-at-most", type=float, metavar="µs", help="exit with 1 where a KB of prompt takes more CPU time"
+    )
+    parser.add_argument(
+        "--events-at-least", type=float, default=0.0, metavar="N", help="exit with 1 below this per CPU second"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     args = parser.parse_args(argv)
@@ -297,7 +318,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"throughput: {result.case.name}: the ratio is invalid: {result.invalid}", file=sys.stderr)
     if any(result.invalid for result in results):
         return INVALID
-    return int(missed(results, dict(args.at_least), args.per_kb_at_most))
+    return int(missed(results, dict(args.at_least), args.per_kb_at_most, args.events_at_least))
 
 
 if __name__ == "__main__":

@@ -104,10 +104,12 @@ def test_cases_are_calls_of_their_size_that_a_number_tells_apart(case: Case) -> 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk")
 def test_throughput_is_measured_against_the_bare_app_for_each_case() -> None:
-    done = run("throughput", "--rounds", "1", "--seconds", "1", "--json", *("--only", "short"), *("--only", "refusal"))
+    names = ["short", "refusal", "long stream"]
+    only = (word for name in names for word in ("--only", name))
+    done = run("throughput", "--rounds", "1", "--seconds", "1", "--json", *only)
     assert done.returncode in (0, 3), done.stderr  # 3: other work kept the servers from being busy
     found = json.loads(done.stdout)
-    assert list(found["cases"]) == ["short", "refusal"]
+    assert list(found["cases"]) == names
     for case in found["cases"].values():
         assert "not the one wanted" not in case["invalid"]
         assert 0 < case["ratio_min"] == case["ratio_median"] == case["ratio_max"] < 1
@@ -117,6 +119,11 @@ def test_throughput_is_measured_against_the_bare_app_for_each_case() -> None:
         found["cases"]["refusal"]["mock_rounds"][0]["refused"]
         == found["cases"]["refusal"]["mock_rounds"][0]["requests"]
     )
+    events = {name: case["answer_events"] for name, case in found["cases"].items()}
+    assert (events["short"], events["refusal"]) == (0, 0)
+    assert events["long stream"] > 500
+    stream = found["cases"]["long stream"]
+    assert stream["events_per_cpu_s"] == pytest.approx(events["long stream"] / stream["mock_cpu_us"] * 1e6)
 
 
 def test_a_limit_of_no_case_is_a_usage_error() -> None:
