@@ -1,7 +1,7 @@
 """The API's one endpoint as plain ASGI, without Starlette's request and response objects, which halve the throughput.
 
-A request that has arrived whole is decided at once, and answered at once if its answer is due; what must wait or
-stream is played.
+A request that has arrived whole is decided at once, and answered at once if its answer is due; what must wait, or
+is more than one write, is played.
 """
 
 from __future__ import annotations

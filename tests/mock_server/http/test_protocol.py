@@ -17,7 +17,7 @@ from mock_server.config import load_world
 from mock_server.contract.errors import INTERNAL_ERROR
 from mock_server.core.engine import Engine
 from mock_server.http.app import MockApp
-from tests.mock_server.served import Call, Served, Transport, bytes_of, read
+from tests.mock_server.served import Call, Served, Transport, bytes_of, read, until
 from tests.mock_server.wire import REQUEST_ID, chat, heads
 
 
@@ -146,3 +146,20 @@ def test_an_error_of_our_own_is_the_documented_500_and_in_the_journal(
     assert (record.entry.status, record.entry.ending) == (500, "complete")
     assert record.entry.request_id.encode() == dict(got.headers)[b"x-request-id"]
     assert "no such wire" in caplog.text
+
+
+@pytest.mark.parametrize("call", [a_call(stream=True), in_parts()], ids=["at once", "in parts"])
+def test_a_stream_to_a_client_of_http_1_0_has_no_chunks_and_ends_with_its_connection(call: Call) -> None:
+    async def ask() -> Transport:
+        served = Served(instant_mock())
+        connection = served.connect()
+        connection.data_received(bytes_of(call).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+        transport = connection.transport
+        assert isinstance(transport, Transport)
+        await until(lambda: transport.closing)
+        return transport
+
+    head, _, body = b"".join(asyncio.run(ask()).written).partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert body.startswith((b"data: {", b": "))
+    assert body.endswith(b"data: [DONE]\n\n")
