@@ -128,7 +128,7 @@ def test_an_application_that_raises_is_a_500_with_an_id(caplog: pytest.LogCaptur
     async def around(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise OSError("no such thing")
 
-    got = asyncio.run(Served(instant_mock(), app=around).answer(a_call(stream=True)))
+    got = asyncio.run(Served(instant_mock(), app=around).answer(in_parts()))
     assert got.status == 500
     assert REQUEST_ID.fullmatch(dict(got.headers)[b"x-request-id"].decode())
     assert "no such thing" in caplog.text
