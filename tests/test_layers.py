@@ -1,7 +1,7 @@
 """The rules of the house that a reader cannot see in any one file, checked on the source itself.
 
-`mock_server`: contract <- core <- edge <- page, config, impossible, virtual <- http <- __main__, an arrow meaning
-"is imported by".
+`mock_server`: contract <- core <- edge <- judge <- page, config, impossible, virtual <- http <- kit <- __main__, an
+arrow meaning "is imported by".
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"contract", "exits", "launch"}),
     frozenset({"core"}),
     frozenset({"edge"}),
+    frozenset({"judge"}),
     frozenset({"clock", "config", "impossible", "page", "schema", "virtual"}),
     frozenset({"http"}),
+    frozenset({"kit"}),
     frozenset({"__main__"}),
 )
 
@@ -202,7 +204,7 @@ def test_the_mock_uses_third_party_packages_only_where_they_belong() -> None:
 
 
 def test_what_decides_reads_no_clock_and_rolls_no_shared_dice() -> None:
-    pure = sources("mock_server/contract", "mock_server/core", "mock_server/edge")
+    pure = sources("mock_server/contract", "mock_server/core", "mock_server/edge", "mock_server/judge")
     assert [found for module, tree in pure for found in impure(module, tree)] == []
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mock_server.core.session import Route, Step
 
@@ -18,6 +19,13 @@ class Entry(Struct, frozen=True, gc=False):
 
     ``fault`` is what was to strike it, and ``struck`` whether it did. ``forgotten`` says that all about its test had
     been forgotten since the test was last seen.
+
+    ``arrived_unix_s`` is calendar time, ``at_s`` the moment on the test's clock. ``connection`` numbers connections
+    since the start and ``on_connection`` the requests on one, both 0 where the server hides them. ``body_hash`` is
+    equal for equal bodies and "" where none was read. ``retry_count`` is what the client says of itself,
+    ``retry_after_s`` (wall seconds) and ``should_retry`` what the answer announced. ``pieces`` and ``sent_bytes`` were
+    handed over. ``left_ms`` and ``left_in`` tell when and at which stage the client left, where it left early.
+    ``attested`` is what the application was said to have made of the answer.
     """
 
     request_id: str
@@ -41,6 +49,25 @@ class Entry(Struct, frozen=True, gc=False):
     struck: bool
     attempts: tuple[Step, ...]
     forgotten: bool
+    arrived_unix_s: float = 0.0
+    connection: int = 0
+    on_connection: int = 0
+    method: str = "POST"
+    path: str = ""
+    content_type: str = ""
+    body_hash: str = ""
+    key_place: str = ""
+    idempotency_key: str = ""
+    replayed: bool = False
+    retry_count: int | None = None
+    retry_after_s: float | None = None
+    should_retry: bool | None = None
+    first_byte_ms: float | None = None
+    pieces: int = 0
+    sent_bytes: int = 0
+    left_ms: float | None = None
+    left_in: str = ""
+    attested: str = ""
 
 
 class Record(Struct, frozen=True, gc=False):
@@ -126,6 +153,16 @@ class Journal:
     def find(self, request_id: str) -> Record | None:
         """The latest request of this id, if it is still remembered."""
         return next((record for record in self.records() if record.entry.request_id == request_id), None)
+
+    def attest(self, request_id: str, outcome: str) -> Entry | None:
+        """Note what the application made of the latest answer of this id; its entry, or None where there is none."""
+        ring = self._ring
+        place = next((n for n in reversed(range(len(ring))) if ring[n].entry.request_id == request_id), None)
+        if place is None:
+            return None
+        entry = replace(ring[place].entry, attested=outcome)
+        ring[place] = replace(ring[place], entry=entry)
+        return entry
 
     def clear(self, test: str | None) -> None:
         """Forget everything, or the entries of one test id; counters are cleared only with everything."""
