@@ -17,6 +17,8 @@ from mock_server.core.faults import FRAMING_MEANINGS, STAGE_MEANINGS, STAGES, TA
 from mock_server.core.world import World
 from mock_server.http.control.asked import fields_of
 from mock_server.http.control.table import OPERATIONS, PREFIX
+from mock_server.judge.rules import RULES as CLIENT_RULES
+from mock_server.judge.rules import Rule
 from mock_server.schema import settings_of
 from reports.rules import RULES
 from zoo.clients import Client, Names, Seen, clients
@@ -138,6 +140,14 @@ def _readers() -> str:
     return _table(("client", "streams read", "breaks on", "sends a call again by itself"), rows)
 
 
+def _rules() -> str:
+    def kind(rule: Rule) -> str:
+        return "WARN at most" if rule.warns else "FAIL"
+
+    rows = [(f"`{rule.name}`", rule.asks, kind(rule), rule.advice, rule.exercise) for rule in CLIENT_RULES]
+    return _table(("rule", "right is", "else", "what to change", "how to exercise it"), rows)
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "faults": _faults,
     "stages": partial(_meanings, "stage", STAGE_MEANINGS.items()),
@@ -149,6 +159,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "checks": _checks,
     "breaks": _breaks,
     "readers": _readers,
+    "rules": _rules,
 }
 
 

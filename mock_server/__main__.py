@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 from mock_server.clock import SimClock
 from mock_server.config import DEFAULT_WORLD, WorldError, load_world, preset_names, read_source
 from mock_server.exits import Exit, complain, guarded
+from mock_server.kit.options import UnusableError, add_coverage_options, add_verdict_options
 from mock_server.launch import STOP_WITH_STDIN
 from mock_server.schema import LEAST_TIME_SCALE, MOST_TIME_SCALE
 
@@ -31,12 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     try:
         args = _parser().parse_args(argv)
-        command = {"serve": _serve, "openapi": _openapi, "worlds": _worlds}[args.command]
+        commands = {
+            "serve": _serve,
+            "openapi": _openapi,
+            "worlds": _worlds,
+            "verdict": _verdict,
+            "coverage": _coverage,
+        }
+        command = commands[args.command]
         return command(args)
     except BrokenPipeError:  # the reader has seen enough; the interpreter must not try to flush again
         _discard_output()
         return Exit.UNREAD
-    except (WorldError, UsageError) as error:
+    except (WorldError, UsageError, UnusableError) as error:
         complain(PROGRAM, error)
         return Exit.UNUSABLE
 
@@ -81,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     openapi.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE instead")
     worlds = commands.add_parser("worlds", help="list the preset worlds, or print one as TOML")
     worlds.add_argument("name", nargs="?", metavar="NAME", help="the world to print, to copy and edit")
+    add_verdict_options(commands.add_parser("verdict", help="judge a client by what the mock saw of it"))
+    add_coverage_options(commands.add_parser("coverage", help="tell which errors and faults a client's tests met"))
     return parser
 
 
@@ -109,7 +119,7 @@ def _serve(args: argparse.Namespace) -> int:
     from mock_server.http.server import Certificate, bind, check_certificate, serve
 
     world = load_world(args.world)
-    token = args.admin_token if args.admin_token is not None else os.environ.get("MOCK_ADMIN_TOKEN") or None
+    token = _token(args)
     _refuse_open_host(args.host, token)
     if (args.tls_cert is None) != (args.tls_key is None):
         raise UsageError("--tls-cert and --tls-key go together")
@@ -160,6 +170,27 @@ def _refuse_open_host(host: str, token: str | None) -> None:
         raise UsageError(
             f"--host {host} is not a loopback address: give --admin-token, or use 127.0.0.1, ::1 or localhost"
         )
+
+
+def _verdict(args: argparse.Namespace) -> int:
+    # Imported here to keep the other commands quick, as below.
+    from mock_server.kit.verdict import verdict
+
+    args.admin_token = _token(args)
+    return verdict(args, _show)
+
+
+def _coverage(args: argparse.Namespace) -> int:
+    from mock_server.kit.coverage import coverage
+
+    args.admin_token = _token(args)
+    return coverage(args, _show)
+
+
+def _token(args: argparse.Namespace) -> str | None:
+    """What the control plane wants to be shown, if anything."""
+    given: str | None = args.admin_token
+    return given if given is not None else os.environ.get("MOCK_ADMIN_TOKEN") or None
 
 
 def _openapi(args: argparse.Namespace) -> int:

@@ -12,8 +12,10 @@ from mock_server.core.account import AccountView
 from mock_server.core.canned import AnswerRule
 from mock_server.core.rules import FaultRule
 from mock_server.http.context import Context
-from mock_server.http.control import accounts, faults, incidents, journal, metrics, providers, steering
+from mock_server.http.control import accounts, faults, incidents, journal, judging, metrics, providers, steering
 from mock_server.http.control.asked import Asked, Nothing
+from mock_server.judge.coverage import Coverage
+from mock_server.judge.verdict import Verdict
 
 PREFIX: Final = "/__mock__"
 
@@ -74,6 +76,19 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         "GET", "/requests/{request_id}/route", journal.show_route, journal.RouteView, without_test="the mock as a whole"
+    ),
+    Operation("GET", "/verdict", judging.show_verdict, Verdict, query=judging.VerdictQuery, without_test="all calls"),
+    Operation(
+        "GET", "/coverage", judging.show_coverage, Coverage, query=judging.CoverageQuery, without_test="all calls"
+    ),
+    Operation(
+        "POST",
+        "/outcomes/{request_id}",
+        judging.attest_outcome,
+        judging.Attested,
+        judging.Outcome,
+        shown='{"outcome": "ok"}, or "error", "partial", "killed"',
+        without_test="the mock as a whole",
     ),
     Operation("GET", "/faults", faults.list_faults, faults.Faults, without_test="all calls"),
     Operation("POST", "/faults", faults.queue_fault, faults.FaultView, FaultRule, shown=_FAULT),

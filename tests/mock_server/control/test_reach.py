@@ -89,11 +89,14 @@ def test_what_is_about_the_mock_as_a_whole_knows_no_tests(plane: Plane) -> None:
         assert set(mine) == set(others)
         if "route" in path:
             assert mine == others
+    outcome = f"outcomes/{answer.headers['x-request-id']}"
+    assert plane.post(outcome, {"outcome": "ok"}, test="two") == plane.post(outcome, {"outcome": "ok"})
     assert of("the mock as a whole") == {
         "GET /health",
         "GET /load",
         "GET /metrics",
         "GET /requests/{request_id}/route",
+        "POST /outcomes/{request_id}",
     }
 
 

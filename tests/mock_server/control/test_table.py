@@ -16,7 +16,7 @@ from tests.mock_server.wire import assert_refused
 
 DESIGNED = """
 health requests requests/count requests/wait requests/{request_id}/route faults answers providers providers/{name}
-incidents accounts/{key} ledger clock reset load metrics
+incidents accounts/{key} ledger clock reset load metrics verdict coverage outcomes/{request_id}
 """
 ROOT = Path(__file__).parents[3]
 

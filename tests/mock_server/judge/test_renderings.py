@@ -54,6 +54,11 @@ def test_the_text_says_what_is_wrong_where_and_what_to_do(verdict: Verdict) -> N
     assert lines[-2:] == ["2 tests, 1 of them not right:", "  FAIL  cut: retry_after_ignored"]
 
 
+def test_the_text_shows_a_few_pieces_of_evidence_and_counts_the_rest() -> None:
+    lines = verdict_text(judge(played(AT_ONCE, *[[refused(429, 2), OK]] * 5))).splitlines()
+    assert "        and 2 more" in lines
+
+
 def test_junit_has_a_case_for_the_verdict_each_rule_and_each_test(verdict: Verdict) -> None:
     cases = junit(verdict)
     assert len(cases) == 1 + len(RULES) + 2

@@ -149,6 +149,14 @@ def test_each_test_has_a_verdict_of_its_own() -> None:
     assert broken.test == "wrong"
 
 
+def test_of_very_many_tests_the_first_are_listed_and_all_are_judged() -> None:
+    verdict = judge(
+        at(*[{"test": f"t{n}", "key_place": "query" if n == 1_000 else "authorization"} for n in range(1_001)])
+    )
+    assert (verdict.result, verdict.calls, len(verdict.tests)) == ("FAIL", 1_001, 1_000)
+    assert verdict.notes == ("only the first 1,000 of 1,001 tests are listed",)
+
+
 def test_what_one_test_shows_is_not_made_up_for_by_others() -> None:
     one_by_one = played(Policy(0, pooled=False), *[[OK]] * 5, test="one by one")
     pooled = played(NEVER, *[[OK]] * 50, test="pooled")

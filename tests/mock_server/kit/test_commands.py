@@ -1,0 +1,213 @@
+"""`mock-server verdict` and `mock-server coverage`, as a CI runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import NamedTuple, Protocol
+from xml.etree import ElementTree as Xml
+
+import pytest
+
+from mock_server.__main__ import main
+from mock_server.launch import launch
+from tests.mock_server.wire import Mock, chat
+
+TOKEN = "let-me-in"  # noqa: S105 - of a mock that lives as long as its test
+
+
+class Done(NamedTuple):
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Run(Protocol):
+    """Runs `mock-server` to its end."""
+
+    def __call__(self, *arguments: str) -> Done: ...
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str) -> Done:
+        capsys.readouterr()
+        code = main(arguments)
+        return Done(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def complaint(run: Run) -> Callable[..., str]:
+    """Runs what cannot work; its one line."""
+
+    def complaint(*arguments: str) -> str:
+        done = run(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        return line.removeprefix("mock-server: ")
+
+    return complaint
+
+
+def meet_a_fault(mock: Mock, outcome: str, fault: str = "error_event", test: str = "") -> None:
+    """A client that gets a broken stream, and what it makes of it."""
+    answer = mock.call(chat(stream=True), headers={"X-Mock-Fault": fault}, test=test)
+    told = mock.http.post(f"/__mock__/outcomes/{answer.headers['x-request-id']}", json={"outcome": outcome})
+    assert told.status_code == 200
+
+
+@contextmanager
+def another_server(status: int, body: bytes) -> Iterator[str]:
+    """Something at an address that is no mock."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_verdict_ends_with_what_it_found(mock: Mock, run: Run) -> None:
+    target = ("--target", mock.url)
+    command = [sys.executable, "-m", "mock_server", "verdict", *target]
+    empty = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (empty.returncode, empty.stderr) == (4, "")
+    assert empty.stdout.startswith("NOT_EXERCISED: 0 calls, 0 requests")
+    assert "the journal is empty: did the client talk to this mock" in empty.stdout
+    assert run("verdict", *target, "--inconclusive-ok").returncode == 0
+    meet_a_fault(mock, "error", "eof", test="fine")
+    meet_a_fault(mock, "ok", test="bad")
+    bad = run("verdict", *target)
+    assert bad.returncode == 1
+    assert "FAIL  error_event_accepted" in bad.stdout
+    assert run("verdict", *target, "--test", "fine").returncode == 0
+    assert run("verdict", *target, "--test", "unknown").returncode == 4
+    assert run("verdict", *target, "--waive", "error_event_accepted=known, see #12").returncode == 0
+
+
+def test_the_verdict_speaks_json_and_junit(mock: Mock, run: Run) -> None:
+    meet_a_fault(mock, "ok")
+    told = run("verdict", "--target", mock.url, "--format", "json", "--without", "idempotency")
+    verdict = json.loads(told.stdout)
+    assert (told.returncode, verdict["result"]) == (1, "FAIL")
+    absent = {rule["rule"] for rule in verdict["rules"] if rule["not_applicable"]}
+    assert absent == {"idempotency_key_misused"}
+    junit = run("verdict", "--target", mock.url, "--format", "junit")
+    assert junit.returncode == 1
+    assert Xml.fromstring(junit.stdout).find("testsuite/testcase/failure") is not None  # noqa: S314 - our own
+
+
+def test_the_coverage_ends_with_whether_the_bar_was_reached(mock: Mock, run: Run) -> None:
+    target = ("--target", mock.url)
+    assert run("coverage", *target).returncode == 4
+    assert run("coverage", *target, "--inconclusive-ok").returncode == 0
+    assert run("coverage", *target, "--inconclusive-ok", "--fail-under", "1").returncode == 1
+    mock.call(headers={"Prefer": "code=402"})
+    met = json.loads(run("coverage", *target, "--format", "json").stdout)
+    assert met["met"] == 1
+    assert run("coverage", *target, "--fail-under", "1").returncode == 0
+    assert run("coverage", *target, "--fail-under", "1.5").returncode == 1
+    page = run("coverage", *target, "--format", "html", "--without", "streaming")
+    assert page.stdout.startswith("<!doctype html>")
+    assert page.stdout.count("<td>stream</td>") == 0
+
+
+@pytest.mark.parametrize("command", ["verdict", "coverage"])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--target", "http://127.0.0.1:1"], "nothing to talk to at http://127.0.0.1:1: connection refused"),
+        (["--target", "127.0.0.1:8080"], "'127.0.0.1:8080' is no address; give one such as http://127.0.0.1:8080"),
+        (["--target", "http://127.0.0.1:99999"], "is no address"),
+        (["--target", "http://127.0.0.1:8080/v1"], "give scheme, host and port alone, as http://127.0.0.1:8080"),
+        (["--target", "http://me:secret@host"], "give scheme, host and port alone"),
+        (["--test", "käse"], "--test must be visible ASCII characters"),
+        (["--admin-token", "a\nb"], "--admin-token must be visible ASCII characters"),
+        (["--format", "yaml"], "--format"),
+        (["--without", "legs"], "--without"),
+        (["--colour", "red"], "--colour"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_asked_is_said_in_one_line(
+    command: str, arguments: list[str], says: str, complaint: Callable[..., str]
+) -> None:
+    assert says in complaint(command, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["verdict", "--waive", "no_jiter=x"], "no rule is named 'no_jiter': did you mean 'no_jitter'?"),
+        (["verdict", "--waive", "no_jitter"], "to waive no_jitter takes a reason; give RULE=REASON"),
+        (["verdict", "--waive", "no_jitter=a", "--waive", "no_jitter=b"], "--waive no_jitter is given twice"),
+        (["coverage", "--fail-under", "101"], "--fail-under: must be a number from 0 to 100, not '101'"),
+        (["coverage", "--fail-under", "nan"], "--fail-under: must be a number from 0 to 100, not 'nan'"),
+    ],
+    ids=str,
+)
+def test_a_mistake_of_one_command_is_said_before_anybody_is_asked(
+    arguments: list[str], says: str, complaint: Callable[..., str]
+) -> None:
+    assert says in complaint(*arguments)
+
+
+@pytest.mark.parametrize("command", ["verdict", "coverage"])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, b"<html>hello"), (200, b"{}"), (200, b"[1]"), (404, b"nothing here"), (500, b""), (200, b"\xff")],
+    ids=str,
+)
+def test_another_server_is_never_green(command: str, status: int, body: bytes, complaint: Callable[..., str]) -> None:
+    with another_server(status, body) as url:
+        assert f"{url} is not this mock" in complaint(command, "--target", url)
+
+
+@pytest.mark.parametrize("command", ["verdict", "coverage"])
+def test_what_the_mock_refuses_is_said_in_its_own_words(
+    command: str, mock: Mock, complaint: Callable[..., str]
+) -> None:
+    said = complaint(command, "--target", mock.url, "--test", "a b")
+    assert said.startswith(f"{mock.url} refuses: Invalid mock directive: X-Mock-Test must be")
+
+
+def test_an_admin_token_is_asked_for_and_never_shown(
+    run: Run, complaint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with launch("--world", "instant", "--admin-token", TOKEN) as mock:
+        target = ("verdict", "--target", mock.url)
+        assert complaint(*target) == f"{mock.url} wants its admin token; give --admin-token, or $MOCK_ADMIN_TOKEN"
+        wrong = complaint(*target, "--admin-token", "wrong-token")
+        assert "wants its admin token" in wrong
+        assert "wrong-token" not in wrong
+        assert run(*target, "--admin-token", TOKEN).returncode == 4
+        monkeypatch.setenv("MOCK_ADMIN_TOKEN", TOKEN)
+        assert run(*target).returncode == 4
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    mock: Mock, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    for target in (mock.url, mock.url.replace("127.0.0.1", "localhost")):
+        assert run("verdict", "--target", target).returncode == 4
