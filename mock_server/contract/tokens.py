@@ -21,10 +21,9 @@ on any ``str``.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import Final
 
+from mock_server.contract.classes import classes_of
 from mock_server.contract.runs import count_runs
 
 PER_MESSAGE: Final = 3
@@ -40,74 +39,10 @@ DIGITS: Final = 135
 PUNCTUATION: Final = 90
 NEWLINES: Final = 150
 
-_ALONE = (
-    (0x1100, 0x11FF),  # Hangul jamo
-    (0x2600, 0x27BF),  # emoji of the first generation
-    (0x2E80, 0x2FDF),  # radicals
-    (0x3005, 0x3007),
-    (0x3021, 0x3029),
-    (0x3031, 0x3035),
-    (0x3041, 0x3096),  # kana
-    (0x309D, 0x309F),
-    (0x30A1, 0x30FA),
-    (0x30FC, 0x318F),  # bopomofo, Hangul letters
-    (0x31A0, 0x31FF),
-    (0x3400, 0x4DBF),  # Han
-    (0x4E00, 0xA4CF),  # Han, Yi
-    (0xA960, 0xA97F),
-    (0xAC00, 0xD7FF),  # Hangul syllables
-    (0xF900, 0xFAFF),  # Han, for compatibility
-    (0xFF66, 0xFFDC),  # kana and Hangul of half width
-    (0x10000, 0x10FFFF),  # emoji, rarer Han
-)
-
-# Alternately what is neither ASCII nor stands alone, and what is.
-_split_others: Final = re.compile(f"([\0-\x7f{''.join(f'{chr(a)}-{chr(b)}' for a, b in _ALONE)}]+)").split
-
-# The commonest of the former in Chinese texts. Replacing these one by one is ten times as fast.
-_COMMON: Final = (
-    *((mark, ".") for mark in "，。、；：？！“”‘’（）《》…—"),
-    *zip("０１２３４５６７８９\u3000", "0123456789 ", strict=True),
-)
-
-
-class _Classes(dict[int, str]):
-    """An ASCII character of the same class for each other character that does not stand alone, for ``str.translate``.
-
-    Mutable: filled on demand.
-    """
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        # Marks belong to words: most of the world's scripts need them inside words.
-        letter = unicodedata.category(character)[0] in "LMN"
-        same = "0" if character.isdecimal() else " " if character.isspace() else "a" if letter else "."
-        self[code] = same
-        return same
-
-
-_classes: Final = _Classes()
-
-
-def _in_ascii(text: str) -> bytes:
-    """An ASCII text of the same price, in which `ALONE` stands for each character that stands alone."""
-    text = text.replace("?", ".")
-    if not text.isascii():
-        for character, same in _COMMON:
-            text = text.replace(character, same)
-        pieces = _split_others(text)
-        pieces[::2] = map(_same_classes, pieces[::2])
-        text = "".join(pieces)
-    return text.encode("ascii", "replace")  # with question marks
-
-
-def _same_classes(others: str) -> str:
-    return "a" * len(others) if others.isalpha() else others.translate(_classes)
-
 
 def price(text: str) -> int:
     """Cost of a text in whole hundredths of a token; 0 if it holds nothing but spaces and tabs."""
-    words, more_letters, digits, punctuation, newlines, alone = count_runs(_in_ascii(text))
+    words, more_letters, digits, punctuation, newlines, alone = count_runs(classes_of(text))
     return (
         WORD * words
         + WORD_MORE * more_letters

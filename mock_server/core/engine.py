@@ -146,7 +146,7 @@ class Engine:
         def has_text(part: str) -> bool:
             return any(part in text_of(message) for message in request.messages)
 
-        return Facts(key, scope.test, request.stream, has_text, *identity)
+        return Facts(key, scope.test, request.stream, has_text, identity.fingerprint, identity.occurrence)
 
     def choose(self, scope: Scope, facts: Facts, *, routed: bool) -> Choice:
         """What is to strike a call: queued rules come before the world's. After a reset only the world's are left."""
@@ -168,9 +168,10 @@ class Engine:
 
         ``identity`` is given where the call has been counted already.
         """
+        gateway, strategy = self.world.gateway, request.strategy
         prompt_tokens = count_prompt(request)
         max_tokens = None if request.max_tokens is UNSET else request.max_tokens
-        model_max = self._model_max(scope, request, prompt_tokens)
+        model_max = self._model_max(scope, request, prompt_tokens) if gateway.reserve == "model_max" else None
         grant = account.admit(prompt_tokens, max_tokens or DEFAULT_COMPLETION_TOKENS, now, model_max=model_max)
         if isinstance(grant, Refusal):
             return grant
@@ -178,14 +179,14 @@ class Engine:
             account.refund(grant, now)
             return BROKEN
         task = task_of(request)
-        ranking = self._rank(scope, request.strategy, task, prompt_tokens + (max_tokens or 1))
+        ranking = self._rank(scope, strategy, task, prompt_tokens + (max_tokens or 1))
         if isinstance(ranking, Refusal):
             account.undo(grant, now)
             return ranking
         demand = Demand(prompt_tokens, max_tokens, task, language_of(request))
         identity = identity or self.identify(scope, request)
-        attempts = request.strategy.max_attempts if request.strategy.allow_fallbacks else 1
-        call = Call(demand, attempts, *identity, request.strategy)
+        attempts = strategy.max_attempts if strategy.allow_fallbacks else 1
+        call = Call(demand, attempts, identity.fingerprint, identity.occurrence, strategy)
         ill = _ill(scope, ranking, now) if scope.ailing or scope.incidents else NOBODY_ILL
         if self.world.routing.sticky_s:
             call, ranking = _stick(scope, account.key, request, call, ranking, now)
@@ -193,7 +194,7 @@ class Engine:
             ranking = tuple(sorted(ranking, key=lambda candidate: candidate.name in ill))
         session = Session(scope, account, grant, call, ranking, now)
         session.ill = ill
-        if self.has_answers(scope):
+        if scope.given.rules or scope.answers.rules or gateway.canned_only:
             given = self._give(scope, session, account, request, ranking[0], now)
             if given is not None:
                 return given
@@ -201,17 +202,11 @@ class Engine:
         return first if isinstance(first, Refusal) else session
 
     def _model_max(self, scope: Scope, request: ChatRequest, prompt_tokens: int) -> int | None:
-        """Where models' whole outputs are reserved: ``max_tokens``, or that of the model ranked first. Else None."""
-        if self.world.gateway.reserve == "completion":
-            return None
+        """What is reserved where models' whole outputs are: ``max_tokens``, or that of the model ranked first."""
         if request.max_tokens is not UNSET:
             return request.max_tokens
         ranking = self._rank(scope, request.strategy, task_of(request), prompt_tokens + 1)
         return None if isinstance(ranking, Refusal) else ranking[0].most_output(prompt_tokens)
-
-    def has_answers(self, scope: Scope) -> bool:
-        """Whether canned answers are to be looked for."""
-        return bool(scope.given.rules or scope.answers.rules or self.world.gateway.canned_only)
 
     def _give(
         self, scope: Scope, session: Session, account: Account, request: ChatRequest, first: Candidate, now: float

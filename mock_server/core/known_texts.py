@@ -27,24 +27,30 @@ class Texts:
     A text larger than an eighth of ``limit`` is not kept at all.
     """
 
-    __slots__ = ("_known", "_limit", "size")
+    __slots__ = ("_known", "_last", "_limit", "size")
 
     def __init__(self, limit: int) -> None:
         # By some of their characters, the oldest first. The more were removed from a plain dict, the longer it takes to
         # find its first key.
         self._known: OrderedDict[str, Known] = OrderedDict()
+        self._last = Known("", 0, 0, b"")  # what reads a request looks for its text more than once
         self._limit = limit
         self.size = 0
 
     def read(self, text: str) -> Known:
         """A text of at least 64 characters with its tokens and its digest."""
+        if text is self._last.text:
+            return self._last
         some = text[:: len(text) // 64]  # cheaper to hash than the whole, and seldom the same for two texts
-        known = self._known.get(some)
-        if known is not None and known.text == text:
-            return known
+        like = self._known.get(some)
+        if like is not None and like.text == text:
+            self._last = like
+            return like
         known = Known(text, getsizeof(text), estimate(text), _digest(text))
         if known.size <= self._limit // 8:
-            if like := self._known.pop(some, None):
+            self._last = known
+            if like is not None:
+                del self._known[some]
                 self.size -= like.size
             self._known[some] = known
             self.size += known.size

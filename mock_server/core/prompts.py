@@ -20,7 +20,8 @@ def count_prompt(request: ChatRequest) -> int:
     """Prompt tokens as billed: the texts, and a few per message and for the reply."""
     tokens = PER_REPLY
     for message in request.messages:
-        text = text_of(message)
+        content = message.content
+        text = content if type(content) is str else text_of(message)
         tokens += PER_MESSAGE + (estimate(text) if len(text) < LONG else known_texts.read(text).tokens)
     return tokens
 

@@ -174,14 +174,17 @@ class Planner:
         return Attempt(candidate, now, failure, ends_at, ends_at)
 
     def _failure(self, model: SimulatedModel, trouble: Trouble | None, roll: Roll) -> FailureKind | None:
+        scale, settings = 1.0 if model.own_failures else self._world.failure_scale, model.candidate.settings
+        errors = settings.error_rate * scale
+        failures = errors + settings.rate_limit_rate * scale
+        if trouble is None and not failures:
+            return None
         fate = roll.uniform(Concern.FATE)
         if trouble is not None and fate < trouble.rate:
             return "rate_limited" if trouble.limited else self._kind(roll)
-        scale, settings = 1.0 if model.own_failures else self._world.failure_scale, model.candidate.settings
-        errors = settings.error_rate * scale
         if fate < errors:
             return self._kind(roll)
-        return "rate_limited" if fate < errors + settings.rate_limit_rate * scale else None
+        return "rate_limited" if fate < failures else None
 
     def _kind(self, roll: Roll) -> FailureKind:
         draw = roll.uniform(Concern.FAILURE)

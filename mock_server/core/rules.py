@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
@@ -63,7 +63,7 @@ class Strike(Struct, frozen=True, gc=False):
     headers: Added = ()
 
 
-class Identity(NamedTuple):
+class Identity(Struct, frozen=True, gc=False):
     """What a call asks, as a fingerprint, and how often its test asked the same before: what all draws are keyed on."""
 
     fingerprint: bytes
@@ -161,7 +161,7 @@ class ActiveRule:
         return True
 
 
-class Choice(NamedTuple):
+class Choice(Struct, frozen=True, gc=False):
     """What strikes a call, if anything does, and the rules that matched it; it is the last of these that strikes."""
 
     strike: Strike | None

@@ -146,7 +146,11 @@ class Session:
             if breaker.allows(now):
                 self._breaker = breaker
                 self._probe = breaker.begin(now)
-                self.attempt = attempt = self._plan(scope.models[candidate.name], now)
+                self.attempt = attempt = self._attempt(scope.models[candidate.name], len(self.steps), now)
+                if (passage := attempt.passage) is not None:
+                    short = self._call.demand.prompt_tokens + passage.tokens - self._grant.reserved
+                    if short > 0:
+                        self._grant = self._account.extend(self._grant, short)
                 self._account.take_place(self)
                 return attempt
             cooling.append(breaker.wait(now))
@@ -189,14 +193,6 @@ class Session:
                 return False
         self._account.take_place(self)
         return True
-
-    def _plan(self, model: SimulatedModel, now: float) -> Attempt:
-        attempt = self._attempt(model, len(self.steps), now)
-        if (passage := attempt.passage) is not None:
-            short = self._call.demand.prompt_tokens + passage.tokens - self._grant.reserved
-            if short > 0:
-                self._grant = self._account.extend(self._grant, short)
-        return attempt
 
     def _attempt(self, model: SimulatedModel, number: int, now: float) -> Attempt:
         """The attempt of this number, counted from 0, on a model that then serves it."""

@@ -214,15 +214,17 @@ class Corpus:
             raise ValueError(f"a passage has at least 1 token, not {tokens}")
         short, long, long_from = (self._code if flavour == "code" else self._prose)[language]
         form = short if tokens < long_from else long
-        ring, cuts, prices = form.ring, form.cuts, form.cut_prices
-        first = form.starts[draw % len(form.starts)]
+        ring, cuts, prices, starts = form.ring, form.cuts, form.cut_prices, form.starts
+        first = starts[draw % len(starts)]
         start = ring.starts[first]
         # The dearest text that still rounds to `tokens`, as a position on the ring.
-        budget = ring.prices[first] + 100 * tokens + 49 - form.head_price - form.tail_price
-        laps, within = divmod(budget, ring.prices[-1])
+        within = ring.prices[first] + 100 * tokens + 49 - form.head_price - form.tail_price
+        laps, lap = 0, ring.prices[-1]
+        if within >= lap:
+            laps, within = divmod(within, lap)
         cut = bisect_right(prices, within) - 1
         if cut < 0:
-            laps, within, cut = laps - 1, within + ring.prices[-1], len(cuts) - 1
+            laps, within, cut = laps - 1, within + lap, len(cuts) - 1
         # Units until less than 100, a token, is left: the text then rounds to `tokens`.
         left, filled = within - prices[cut], 0
         stop = cuts[cut]
@@ -230,8 +232,7 @@ class Corpus:
         if left >= 100:
             filled = (left - 100) // form.unit_price + 1
             body += "".join(form.units[:filled])
-        text = f"{form.head}{body}{form.tail}"
-        return Passage(text, tokens, form, first, laps, cut, filled)
+        return Passage(form.head + body + form.tail, tokens, form, first, laps, cut, filled)
 
 
 class _Source(msgspec.Struct, frozen=True):

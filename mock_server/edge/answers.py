@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.contract.errors import (
@@ -33,7 +35,7 @@ FORGOTTEN: Final = (b"x-mock-test-forgotten", b"%d" % MAX_SCOPES)
 """Told with every answer to a test that was forgotten, until it is reset."""
 
 
-class WholeAnswer(NamedTuple):
+class WholeAnswer(Struct, frozen=True, gc=False):
     """An answer that is sent in one piece; whoever sends it announces its length too, unless it is ``streamed``."""
 
     status: int
@@ -42,7 +44,7 @@ class WholeAnswer(NamedTuple):
     streamed: bool = False
 
 
-class Timing(NamedTuple):
+class Timing(Struct, frozen=True, gc=False):
     """What ``Server-Timing`` announces, in wall milliseconds."""
 
     planned_ms: float
@@ -53,7 +55,8 @@ class Timing(NamedTuple):
 
     def header(self) -> tuple[bytes, bytes]:
         """The header line."""
-        return b"server-timing", _TIMING_LINE % self
+        line = _TIMING_LINE % (self.planned_ms, self.first_ms, self.overhead_ms, self.attempts, self.wasted_ms)
+        return b"server-timing", line
 
 
 _TIMING_LINE: Final = b'planned;dur=%.3f, first;dur=%.3f, overhead;dur=%.3f, attempts;desc="%d", wasted;dur=%.3f'

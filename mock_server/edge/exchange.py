@@ -107,19 +107,20 @@ class Exchange(Struct, eq=False):
         """
         if isinstance(decision, Refusal):
             return self.refusal(decision, now)
-        while (attempt := decision.attempt).ends_at <= until or attempt.failure is None:
-            ends_at = attempt.ends_at
+        while True:
+            attempt = decision.attempt
+            ends_at, late = attempt.ends_at, attempt.ends_at > until
             if attempt.failure is None:
                 if self.ask_again is not None and (refusal := self._ask_again(decision, until)):
                     return self.refusal(refusal, now)
-                if self.stream or self.fault is not None or ends_at > until:
-                    return None
+                late = late or self.stream or self.fault is not None
+            if late:
+                return None
             step = decision.settle(ends_at)
-            if isinstance(step, Answer):
+            if type(step) is Answer:
                 return self.answer(step, ends_at, now)
             if isinstance(step, Refusal):
                 return self.refusal(step, now)
-        return None
 
     def _ask_again(self, session: Session, now: float) -> Refusal | None:
         """It is known who answers: let the rules about that strike, with a refusal or a fault."""
@@ -186,16 +187,16 @@ class Exchange(Struct, eq=False):
 
     def _headers(self, kind: tuple[bytes, bytes], planned: float, first: float, wasted: float, now: float) -> Headers:
         shared, session = self.shared, self.session
-        scale = shared.scale
+        scale, state, account = shared.scale, self.state, self.account
         tried = 0 if session is None else len(session.steps) + (not session.over)
         overhead, to_ms = now - self.arrived - first, scale * 1e3
         if overhead < 0:
             overhead = 0.0
         self._timing = timing = Timing(planned * to_ms, first * to_ms, overhead * to_ms, tried, wasted * to_ms)
-        headers: Headers = [kind, id_line(self.request_id), timing.header()]
-        if self.account is not None and (quota := self.account.quota(now)) is not None:
+        headers: Headers = [kind, (ID_HEADER, self.request_id.encode()), timing.header()]
+        if account is not None and (quota := account.quota(now)) is not None:
             headers += quota_headers(quota, scale, shared.unix_now())
-        if self.state is not None and self.state.forgotten:
+        if state is not None and state.forgotten:
             headers.append(FORGOTTEN)
         return headers
 

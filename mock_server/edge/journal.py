@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from mock_server.core.session import Route, Step
 
 RING_SIZE: Final = 10_000
+
+T = TypeVar("T")
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -97,23 +99,46 @@ class Counts:
     """Sums over all requests. Mutable: everything, by adding entries."""
 
     def __init__(self) -> None:
-        self.statuses: Counter[tuple[int, str]] = Counter()
-        self.models: Counter[tuple[str, str]] = Counter()
-        self.endings: Counter[str] = Counter()
-        self.faults: Counter[tuple[str, bool]] = Counter()  # by kind and whether they struck
+        # By status, code, ending, provider, model, kind of fault and whether it struck: one look-up for each request.
+        self._alike: dict[tuple[int, str, str, str, str, str, bool], int] = {}
         self.prompt = self.completion = self.charged = self.dropped = 0
 
     def add(self, entry: Entry) -> None:
         """Count a request."""
-        self.statuses[entry.status, entry.code] += 1
-        self.endings[entry.ending] += 1
+        kind = entry.fault and entry.fault.partition(";")[0].partition("=")[0]
+        key = (entry.status, entry.code, entry.ending, entry.provider, entry.model, kind, entry.struck)
+        self._alike[key] = self._alike.get(key, 0) + 1
         self.charged += entry.charged
-        if entry.model:
-            self.models[entry.provider, entry.model] += 1
-            self.prompt += entry.prompt_tokens
-            self.completion += entry.completion_tokens
-        if entry.fault:
-            self.faults[entry.fault.partition(";")[0].partition("=")[0], entry.struck] += 1
+        self.prompt += entry.prompt_tokens
+        self.completion += entry.completion_tokens
+
+    @property
+    def statuses(self) -> Counter[tuple[int, str]]:
+        """Requests by status and error code."""
+        return self._by(lambda status, code, *_: (status, code))
+
+    @property
+    def endings(self) -> Counter[str]:
+        """Requests by ending."""
+        return self._by(lambda _status, _code, ending, *_: ending)
+
+    @property
+    def models(self) -> Counter[tuple[str, str]]:
+        """Answers by provider and model."""
+        return self._by(lambda _status, _code, _ending, provider, model, *_: (provider, model) if model else None)
+
+    @property
+    def faults(self) -> Counter[tuple[str, bool]]:
+        """Requests with a fault by its kind and whether it struck."""
+        return self._by(lambda *key: key[5:] if key[5] else None)
+
+    def _by(self, part: Callable[..., T | None]) -> Counter[T]:
+        """The requests by a part of their keys; those whose part is None are left out."""
+        counts: Counter[T] = Counter()
+        for key, count in self._alike.items():
+            if (name := part(*key)) is not None:
+                counts[name] += count
+        return counts
 
 
 class Watcher(Protocol):
@@ -176,15 +201,15 @@ class Journal:
 
     def totals(self) -> Totals:
         """The counters as they are now."""
-        counts = self.counts
+        counts, statuses = self.counts, self.counts.statuses
         by_status: Counter[str] = Counter()
         by_code: Counter[str] = Counter()
-        for (status, code), count in counts.statuses.items():
+        for (status, code), count in statuses.items():
             by_status[str(status)] += count
             if code:
                 by_code[code] += count
         return Totals(
-            requests=counts.statuses.total(),
+            requests=statuses.total(),
             by_status=dict(by_status),
             by_code=dict(by_code),
             by_model={f"{provider}/{model}": count for (provider, model), count in counts.models.items()},

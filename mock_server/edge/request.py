@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -28,6 +29,14 @@ _MEDIA_TYPE: Final = re.compile(rb"\s*application/json\s*(;.*)?$", re.IGNORECASE
 
 TOO_LARGE: Final = Refusal(PAYLOAD_TOO_LARGE, PAYLOAD_TOO_LARGE.message)
 WRONG_TYPE: Final = Refusal(UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE.message)
+
+
+@lru_cache(maxsize=64)
+def _token_of(authorization: bytes) -> str:
+    """The bearer token; empty when there is none or it is malformed."""
+    if authorization[:7].lower() != b"bearer ":
+        return ""
+    return authorization[7:].strip().decode("latin-1")
 
 
 class Head:
@@ -67,10 +76,7 @@ class Head:
 
     def api_key(self) -> str:
         """The bearer token; empty when there is none or it is malformed."""
-        authorization = self.authorization
-        if authorization[:7].lower() != b"bearer ":
-            return ""
-        return authorization[7:].strip().decode("latin-1")
+        return _token_of(self.authorization)
 
     def is_json(self) -> bool:
         """Whether the body is declared as JSON."""
