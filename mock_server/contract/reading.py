@@ -88,7 +88,7 @@ def _check_meaning(request: ChatRequest) -> Refusal | None:
             asked = True
         content = message.content
         if content is not None:
-            text = content if isinstance(content, str) else text_of(message)
+            text = content if type(content) is str else text_of(message)
             if not text or text.isspace():
                 return _missing(f"messages[{index}].content", "is blank")
     return None if asked else _invalid("messages", "has no message with the role user")

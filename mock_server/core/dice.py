@@ -13,6 +13,8 @@ from statistics import NormalDist
 from struct import Struct as Packing
 from typing import Final
 
+from msgspec import Struct
+
 from mock_server.contract.messages import ChatRequest
 from mock_server.core.canonical import canonical
 
@@ -35,13 +37,10 @@ class Concern(IntEnum):
     TEXT = 7
 
 
-class Roll:
+class Roll(Struct, frozen=True, gc=False):
     """The eight draws of one attempt."""
 
-    __slots__ = ("words",)
-
-    def __init__(self, words: tuple[int, ...]) -> None:
-        self.words = words
+    words: tuple[int, ...]
 
     def bits(self, concern: Concern) -> int:
         """64 random bits."""
@@ -59,12 +58,14 @@ class Roll:
 class Dice:
     """All draws of one test id under one seed."""
 
-    __slots__ = ("_key", "_of_requests")
+    __slots__ = ("_of_attempts", "_of_requests")
 
     def __init__(self, seed: int, test: str) -> None:
         root = blake2b(str(seed).encode(), digest_size=32, person=b"world").digest()
-        self._key = blake2b(test.encode("utf-8", "surrogatepass"), key=root, digest_size=32).digest()
-        self._of_requests = blake2b(key=self._key, digest_size=16)  # to be copied, which is faster than to make one
+        key = blake2b(test.encode("utf-8", "surrogatepass"), key=root, digest_size=32).digest()
+        # Hashes to be copied, which is faster than to make new ones.
+        self._of_requests = blake2b(key=key, digest_size=16)
+        self._of_attempts = blake2b(key=key)
 
     def fingerprint(self, request: ChatRequest) -> bytes:
         """16 bytes that name what is asked: messages, strategy and ``max_tokens``, never how or by whom."""
@@ -74,8 +75,9 @@ class Dice:
 
     def roll(self, fingerprint: bytes, occurrence: int, attempt: int) -> Roll:
         """The draws of one attempt of one occurrence of a call."""
-        place = fingerprint + _PLACE.pack(occurrence, attempt)
-        return Roll(_EIGHT.unpack(blake2b(place, key=self._key).digest()))
+        draws = self._of_attempts.copy()
+        draws.update(fingerprint + _PLACE.pack(occurrence, attempt))
+        return Roll(_EIGHT.unpack(draws.digest()))
 
 
 class Occurrences:

@@ -31,7 +31,8 @@ _HAN: Final = bytes(range(0x4E, 0xA0))  # the first bytes of U+4E00 to U+9FFF
 
 def language_of(request: ChatRequest) -> Language:
     """The language to answer in: Chinese when the last message begins with more of its characters than of words."""
-    text = text_of(request.messages[-1])[:_READ_CHARS]
+    content = request.messages[-1].content
+    text = (content if type(content) is str else text_of(request.messages[-1]))[:_READ_CHARS]
     if text.isascii():
         return "en"
     first_bytes = text.encode("utf-16-be", "surrogatepass")[::2]
@@ -78,7 +79,8 @@ def task_of(request: ChatRequest) -> Task:
     """What kind of task the last user message asks for, told from its beginning."""
     for message in reversed(request.messages):
         if type(message) is UserMessage:
-            return _task_in(text_of(message)[:_READ_CHARS])
+            content = message.content
+            return _task_in((content if type(content) is str else text_of(message))[:_READ_CHARS])
     return "chat"
 
 

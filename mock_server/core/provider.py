@@ -235,8 +235,11 @@ class Planner:
         return attempt.first_at + attempt.pace_s * self._gaps.span(attempt.gaps, tokens - 1)
 
 
+_ANSWERS: Final = {task: LENGTHS[kind].answer for task, kind in ANSWER_LENGTHS.items()}
+
+
 def _wanted_tokens(task: Task, roll: Roll) -> int:
-    law = LENGTHS[ANSWER_LENGTHS[task]].answer
+    law = _ANSWERS[task]
     return max(1, round(exp(law.mu + law.sigma * roll.normal(Concern.LENGTH))))
 
 

@@ -142,6 +142,19 @@ def test_costs_of_known_texts(text: str, cost: float) -> None:
     assert tokens.cost(text) == pytest.approx(cost)
 
 
+@given(st.text(st.characters(max_codepoint=127), max_size=300))
+def test_a_short_text_costs_the_same_the_second_time(text: str) -> None:
+    assert [tokens.price(text), tokens.price(text)] == [round(100 * naive_cost(text))] * 2
+
+
+def test_the_words_of_short_texts_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "_MAX_WORDS", 100)
+    for number in range(1_000):
+        text = f"w{number}, and more"
+        assert tokens.price(text) == round(100 * naive_cost(text))
+        assert number < 100 or len(tokens._words) <= 100
+
+
 @pytest.mark.parametrize(("cost", "whole"), [(0, 1), (149, 1), (150, 2), (249, 2), (250, 3)])
 def test_halves_round_up(cost: int, whole: int) -> None:
     assert tokens.whole(cost) == whole
