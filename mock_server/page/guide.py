@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
-from mock_server.contract.clauses import ENVELOPE
+from mock_server.contract.clauses import ENVELOPE, VALIDATION
 from mock_server.contract.endpoints import (
     AUTHENTICATION,
     BASE_URL,
@@ -158,7 +158,7 @@ def error_scenarios() -> Html:
         tag("h3", "Common errors", id="common-errors"),
         table("What the documentation names", ("Status", "Message", "Source"), common),
         tag("h3", "All errors", id="all-errors"),
-        clause_list((ENVELOPE,)),
+        clause_list((ENVELOPE, VALIDATION)),
         table(
             "Every code, with when it is sent and whether the same call may succeed later",
             ("Code", "Status", "When", "Retry", "Source"),

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from mock_server.contract.accounts import PLANS, PLANS_SOURCE, TEST_KEYS, Plan
-from mock_server.contract.clauses import CHECKS, FRAMING, LIMITS, ROUTING, STREAM_FAILURE, STREAMING
+from mock_server.contract.clauses import ANSWERS, CHECKS, FRAMING, LIMITS, REQUESTS, ROUTING, STREAM_FAILURE, STREAMING
 from mock_server.contract.errors import INVALID_MOCK_DIRECTIVE
 from mock_server.contract.examples import EXAMPLE_STREAM, EXAMPLE_STREAM_ERROR
 from mock_server.contract.headers import REQUEST_HEADERS, RESPONSE_HEADERS
@@ -49,6 +49,7 @@ def request() -> Html:
         "Request",
         tag("h3", "Request fields", id="request-fields"),
         table("Fields of the JSON body", ("Field", "Type", "Default", "Rule", "Source"), fields, class_="wide"),
+        clause_list(REQUESTS),
         tag("h3", "Request headers", id="request-headers"),
         table("Headers that are read", ("Header", "Required", "Example", "Meaning", "Source"), headers, class_="wide"),
         tag("h3", "Order of checks", id="order-of-checks"),
@@ -88,6 +89,7 @@ def response() -> Html:
         "Response",
         tag("h3", "Response fields", id="response-fields"),
         table("Keys of the answer, in this order", ("Key", "Holds", "Source"), list(fields)),
+        clause_list(ANSWERS),
         tag("h3", "Response headers", id="response-headers"),
         table(
             "Headers of the answer",

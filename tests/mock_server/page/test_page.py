@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 
 from mock_server.contract.accounts import PLANS, PLANS_SOURCE, TEST_KEYS
 from mock_server.contract.clauses import (
+    ANSWERS,
     CHECKS,
     ENVELOPE,
     FRAMING,
     KEEP_ALIVE_S,
     LIMITS,
+    REQUESTS,
     ROUTING,
     STREAM_FAILURE,
     STREAMING,
+    VALIDATION,
 )
 from mock_server.contract.endpoints import ENDPOINTS, QUICK_TIPS
 from mock_server.contract.errors import COMMON_ERRORS, ERRORS, FORCED, STATUSES
@@ -141,7 +144,10 @@ def test_every_row_of_the_tables_is_there(page: ParsedPage) -> None:
         *(f"{row.key} {row.plan}" for row in TEST_KEYS),
         *PLANS,
         *MODES,
-        *(row.text.replace("`", "") for row in (*STREAMING, *LIMITS, *ROUTING, CHECKS, ENVELOPE)),
+        *(
+            row.text.replace("`", "")
+            for row in (*REQUESTS, *ANSWERS, *STREAMING, *LIMITS, *ROUTING, CHECKS, ENVELOPE, VALIDATION)
+        ),
         *(*KINDS, *STAGES, *FRAMINGS),
     ]
     assert [row for row in rows if " ".join(row.split()) not in page.text] == []
@@ -155,7 +161,7 @@ def test_every_assumption_is_marked_and_gives_its_reason(page: ParsedPage) -> No
         *(row.provenance for row in REQUEST_HEADERS),
         *(row.provenance for row in RESPONSE_HEADERS),
         *(provenance for _, provenance in (*FIELDS.values(), *RESPONSE_FIELDS.values())),
-        *(row.provenance for row in (*STREAMING, *LIMITS, *ROUTING, CHECKS, ENVELOPE)),
+        *(row.provenance for row in (*REQUESTS, *ANSWERS, *STREAMING, *LIMITS, *ROUTING, CHECKS, ENVELOPE, VALIDATION)),
         *(FRAMING.provenance, STREAM_FAILURE.provenance),  # of the two examples of a stream
         *(DOCUMENTED for _ in (*COMMON_ERRORS, *QUICK_TIPS)),
         *(PLANS_SOURCE, MOCK),  # of plans and of test keys
@@ -171,7 +177,9 @@ def test_every_assumption_is_marked_and_gives_its_reason(page: ParsedPage) -> No
 
 def test_switches_are_named_where_a_clause_has_one(page: ParsedPage) -> None:
     knobs = [
-        knob for knob in (*(row.knob for row in ERRORS), *(row.knob for row in (*STREAMING, *LIMITS, *ROUTING))) if knob
+        knob
+        for knob in (*(row.knob for row in ERRORS), *(row.knob for row in (*REQUESTS, *STREAMING, *LIMITS, *ROUTING)))
+        if knob
     ]
     assert knobs
     assert [knob for knob in knobs if f"Switch: {knob} in the world file." not in page.text] == []
