@@ -19,6 +19,7 @@ from mock_server.http.control.asked import fields_of
 from mock_server.http.control.table import OPERATIONS, PREFIX
 from mock_server.judge.rules import RULES as CLIENT_RULES
 from mock_server.judge.rules import Rule
+from mock_server.kit.conform.pack import PACK
 from mock_server.schema import settings_of
 from reports.rules import RULES
 from zoo.clients import Client, Names, Seen, clients
@@ -148,6 +149,15 @@ def _rules() -> str:
     return _table(("rule", "right is", "else", "what to change", "how to exercise it"), rows)
 
 
+def _clauses() -> str:
+    rows = []
+    for name, row in PACK.items():
+        said = f"assumed: {row.clause.provenance.reason}" if row.clause.provenance.reason else "documented"
+        knob = f" (switch: `{row.clause.knob}`)" if row.clause.knob else ""
+        rows.append((f"`{name}`", row.clause.text, said + knob, f"cannot: {row.why_not}" if row.why_not else "yes"))
+    return _table(("clause", "what the contract says", "who says so", "checked from outside"), rows)
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "faults": _faults,
     "stages": partial(_meanings, "stage", STAGE_MEANINGS.items()),
@@ -160,6 +170,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "breaks": _breaks,
     "readers": _readers,
     "rules": _rules,
+    "clauses": _clauses,
 }
 
 

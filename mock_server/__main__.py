@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 from mock_server.clock import SimClock
 from mock_server.config import DEFAULT_WORLD, WorldError, load_world, preset_names, read_source
 from mock_server.exits import Exit, complain, guarded
+from mock_server.kit.conform.options import KEY_VARIABLE, add_options
 from mock_server.kit.options import UnusableError, add_coverage_options, add_verdict_options
 from mock_server.launch import STOP_WITH_STDIN
 from mock_server.schema import LEAST_TIME_SCALE, MOST_TIME_SCALE
@@ -38,6 +39,7 @@ def _run(argv: Sequence[str] | None) -> int:
             "worlds": _worlds,
             "verdict": _verdict,
             "coverage": _coverage,
+            "conform": _conform,
         }
         command = commands[args.command]
         return command(args)
@@ -91,6 +93,10 @@ def _parser() -> argparse.ArgumentParser:
     worlds.add_argument("name", nargs="?", metavar="NAME", help="the world to print, to copy and edit")
     add_verdict_options(commands.add_parser("verdict", help="judge a client by what the mock saw of it"))
     add_coverage_options(commands.add_parser("coverage", help="tell which errors and faults a client's tests met"))
+    conformance = "does a gateway, mock or real, keep the contract?"
+    add_options(
+        commands.add_parser("conform", help=conformance, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    )
     return parser
 
 
@@ -213,6 +219,15 @@ def _worlds(args: argparse.Namespace) -> int:
         return _show(read_source(args.name))
     marks = {DEFAULT_WORLD: " (default)"}
     return _show("".join(f"{name:<14}{load_world(name).description}{marks.get(name, '')}\n" for name in preset_names()))
+
+
+def _conform(args: argparse.Namespace) -> int:
+    # Imported here to keep the other commands quick.
+    from mock_server.kit.conform.command import conform
+
+    said, code = conform(args, os.environ.get(KEY_VARIABLE))
+    _show(said.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding))
+    return code
 
 
 def _show(text: str) -> int:

@@ -36,6 +36,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "mock_server.core.text": frozenset({"msgspec", "faker"}),
     "mock_server.http": frozenset({"msgspec", "starlette", "uvicorn", "httptools", "uvloop"}),
     "mock_server.http.control.metrics": frozenset({"starlette", "prometheus_client"}),
+    "mock_server.kit.conform.wire": frozenset({"msgspec", "httptools"}),
     "mock_server.__main__": frozenset({"msgspec", "starlette", "uvicorn", "uvloop"}),
 }
 
@@ -47,6 +48,7 @@ READERS_OF_THE_OUTSIDE = {
     "mock_server.__main__": "the command line",
     "mock_server.launch": "passes the environment on to the process it starts",
     "mock_server.config": "reads world files and the presets shipped in the package",
+    "mock_server.kit.conform.command": "writes the files that were asked for",
     "mock_server.page.document": "reads the style and the script shipped in the package",
 }
 

@@ -1,0 +1,1 @@
+"""What each clause asks of the answers: pure functions of what was seen."""
