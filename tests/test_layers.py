@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -92,9 +93,14 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
 def sources(*folders: str) -> Iterator[tuple[str, ast.Module]]:
     for path in files(*folders):
-        yield module_name(path), ast.parse(path.read_text())
+        yield module_name(path), parsed(path)
 
 
 def files(*folders: str) -> list[Path]:
@@ -160,12 +166,18 @@ def impure(module: str, tree: ast.AST) -> list[str]:
 
 def outside_reads(module: str, tree: ast.AST) -> list[str]:
     """Uses of argv, environment and files, by how they are spelled."""
-    used = ((node.lineno, node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name))
+    suspects = FILE_METHODS | {path.rpartition(".")[2] for path in OUTSIDE}
+    used = ((node, _last_name(node)) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name))
     return [
-        f"{module}:{line} uses {ast.unparse(node)}"
-        for line, node in used
-        if ast.unparse(node) in OUTSIDE or (isinstance(node, ast.Attribute) and node.attr in FILE_METHODS)
+        f"{module}:{node.lineno} uses {ast.unparse(node)}"
+        for node, name in used
+        if name in suspects
+        and (ast.unparse(node) in OUTSIDE or (isinstance(node, ast.Attribute) and name in FILE_METHODS))
     ]
+
+
+def _last_name(node: ast.Attribute | ast.Name) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id
 
 
 def late_imports(tree: ast.AST) -> Iterator[str]:
@@ -188,7 +200,7 @@ def sleeps(module: str, tree: ast.AST) -> list[str]:
     return found + [
         f"{module}:{node.lineno} sleeps"
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep"
+        if isinstance(node, ast.Attribute) and node.attr == "sleep" and ast.unparse(node) == "time.sleep"
     ]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 import pytest
 
+from mock_server.__main__ import main
 from mock_server.launch import launch
 from tests.mock_server.wire import Mock
 
@@ -72,6 +73,26 @@ def running(*options: str) -> Iterator[Mock]:
 def start_mock() -> Iterator[StartMock]:
     with ExitStack() as mocks:
         yield lambda *options: mocks.enter_context(running(*options))
+
+
+def _served(*_: object, **__: object) -> None:
+    raise AssertionError("it would have served")
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs a command that cannot work, in this process; its one line of complaint."""
+    monkeypatch.setattr("mock_server.http.server.serve", _served)
+
+    def refused(*arguments: str) -> str:
+        assert main(arguments) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        (line,) = said.err.splitlines()
+        assert line.startswith("mock-server: ")
+        return line
+
+    return refused
 
 
 @pytest.fixture(scope="session")

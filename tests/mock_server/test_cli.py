@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,19 +19,17 @@ from mock_server.exits import Exit
 from tests.mock_server.conftest import StartMock
 from tests.mock_server.wire import Mock, chat, eventually, raw_call
 
+Refused = Callable[..., str]
+
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command, run to its end."""
     return subprocess.run([sys.executable, "-m", "mock_server", *arguments], capture_output=True, text=True, timeout=20)
 
 
-def refused(*arguments: str) -> str:
-    """Run what cannot work; its one line of complaint."""
-    done = run(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("mock-server")
-    return line
+def test_a_mistake_ends_the_command_with_one_line_and_exit_2() -> None:
+    done = run("serve", "--port", "x")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
 
 
 def test_an_output_that_cannot_be_written_is_said() -> None:
@@ -66,7 +65,7 @@ def test_an_output_that_cannot_be_written_is_said() -> None:
     ],
     ids=str,
 )
-def test_serve_refuses_a_bad_option_in_one_line(arguments: list[str], says: str) -> None:
+def test_serve_refuses_a_bad_option_in_one_line(refused: Refused, arguments: list[str], says: str) -> None:
     assert says in refused("serve", "--port", "0", *arguments)
 
 
@@ -83,7 +82,9 @@ def test_serve_refuses_a_bad_option_in_one_line(arguments: list[str], says: str)
         ("", "models"),
     ],
 )
-def test_a_broken_world_file_is_named_with_the_key_at_fault(tmp_path: Path, source: str, says: str) -> None:
+def test_a_broken_world_file_is_named_with_the_key_at_fault(
+    refused: Refused, tmp_path: Path, source: str, says: str
+) -> None:
     path = tmp_path / "own.toml"
     path.write_text(source)
     line = refused("serve", "--port", "0", "--world", str(path))
@@ -91,18 +92,18 @@ def test_a_broken_world_file_is_named_with_the_key_at_fault(tmp_path: Path, sour
     assert says in line
 
 
-def test_a_world_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_world_file_that_is_no_text_is_refused(refused: Refused, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_bytes(b"description = \xff\n")
     assert "not UTF-8 at byte 14" in refused("serve", "--port", "0", "--world", str(path))
 
 
-def test_a_port_in_use_is_said(mock: Mock) -> None:
+def test_a_port_in_use_is_said(refused: Refused, mock: Mock) -> None:
     line = refused("serve", "--port", str(mock.port))
     assert f"127.0.0.1:{mock.port}: address already in use" in line
 
 
-def test_no_command_and_an_unknown_one_are_refused() -> None:
+def test_no_command_and_an_unknown_one_are_refused(refused: Refused) -> None:
     assert "COMMAND" in refused()
     assert "dance" in refused("dance")
 
@@ -165,14 +166,15 @@ def test_a_printed_world_can_be_edited_and_served(start_mock: StartMock, tmp_pat
     assert own.control("health")["world"] == str(path)
 
 
-@pytest.mark.parametrize("name", preset_names())
-def test_every_preset_that_is_printed_loads_again(tmp_path: Path, name: str) -> None:
-    path = tmp_path / f"{name}.toml"
-    path.write_text(run("worlds", name).stdout)
-    assert load_world(str(path)) == load_world(name)
+def test_every_preset_that_is_printed_loads_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in preset_names():
+        path = tmp_path / f"{name}.toml"
+        assert main(["worlds", name]) == 0
+        path.write_text(capsys.readouterr().out)
+        assert load_world(str(path)) == load_world(name), name
 
 
-def test_an_unknown_world_is_not_printed() -> None:
+def test_an_unknown_world_is_not_printed(refused: Refused) -> None:
     assert "did you mean 'instant'?" in refused("worlds", "instnat")
 
 
@@ -204,7 +206,7 @@ def test_an_error_of_its_own_is_no_failed_check(
 
 
 @pytest.mark.parametrize("where", [".", "no/such/folder/openapi.json"])
-def test_openapi_that_cannot_be_written_is_said(tmp_path: Path, where: str) -> None:
+def test_openapi_that_cannot_be_written_is_said(refused: Refused, tmp_path: Path, where: str) -> None:
     path = tmp_path / where
     assert f"cannot write {path}: " in refused("openapi", "--output", str(path))
 

@@ -15,8 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.__main__ import main
-from reports.output import write_together
-from reports.problem import Unusable
 from reports.render.axes import merged
 from reports.sample import JUNIT_XML, REPORT_HTML, SUMMARY_JSON, SUMMARY_MD, Outcome
 
@@ -194,49 +192,6 @@ def test_markdown_tables_have_as_many_cells_in_every_row(make_run: Make) -> None
     assert len(blocks) >= 7
     for block in blocks:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-@pytest.mark.parametrize("before", [{}, {"a": b"was", "c": b"was too"}, {"a": b"", "b": b"", "c": b""}])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), MemoryError()])
-@pytest.mark.parametrize("step", ["write_text", "chmod", "replace"])
-@pytest.mark.parametrize("at", [1, 3])
-def test_files_are_written_together_or_not_at_all(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    step: str,
-    at: int,
-    error: BaseException,
-    before: dict[str, bytes],
-) -> None:
-    for name, content in before.items():
-        (tmp_path / name).write_bytes(content)
-    real, calls = getattr(Path, step), []
-
-    def failing(path: Path, *args: Any, **options: Any) -> Any:
-        calls.append(path)
-        if len(calls) == at:
-            raise error
-        return real(path, *args, **options)
-
-    monkeypatch.setattr(Path, step, failing)
-    with pytest.raises(Unusable if isinstance(error, OSError) else type(error)):
-        write_together(tmp_path, {"a": "one", "b": "two", "c": "three"})
-    monkeypatch.undo()
-    assert contents(tmp_path) == before
-    assert {path.name for path in tmp_path.iterdir()} == set(before)
-
-
-def test_files_in_place_are_replaced_and_nothing_is_left_beside(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("before")
-    write_together(tmp_path, {"a": "one", "b": "two"})
-    assert contents(tmp_path) == {"a": b"one", "b": b"two"}
-    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
-    with pytest.raises(Unusable, match="cannot be written"):
-        write_together(tmp_path / "none", {"a": "text"})
 
 
 SPARSE: dict[str, Callable[[Any], object]] = {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
@@ -112,29 +112,13 @@ def locust(tmp_path: Path) -> Iterator[Callable[..., PlainLocust]]:
         one.end()
 
 
-KEY = "sk-test-secret-1234"
-_LOAD = ("run", "steady", "--api-key", KEY)
-_SOON = ("--duration", "1s", "--warmup", "500ms")
-_SHORT = (*_SOON, "--drain", "1s")
-_TO_THE_END = ("--warmup", "0", "--drain", "1s")
-_HEADLESS = ("--headless", "--only-summary")
-_WIRE_FAULTS = ("reset", "close", "garbage", "not_http", "truncated_stream", "ok")
-_OUTAGES = Path(__file__).with_name("outages.toml")
+class Unattended(NamedTuple):
+    """A run that nobody has to watch: its command, and how its gateway answers; () is a run with its own mock."""
 
-# Runs that nobody has to watch: how the gateway answers (nothing: the run has its own mock), and the command.
-UNATTENDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "outages": ((), ("run", "steady", "--world", str(_OUTAGES), "--duration", "2s", "--warmup", "0", "--rate", "40")),
-    "locust, open": (("ok",), (*_HEADLESS, "--rate", "30", "--duration", "1s", "--warmup", "500ms")),
-    "locust, workers": (("ok",), (*_HEADLESS, "--processes", "2", "-u", "4", "-r", "100", "-t", "2s")),
-    "smoke": ((), ("run", "smoke")),
-    "open": (("ok",), (*_LOAD, "--rate", "60", "--processes", "2", "--label", "build=7", *_SOON)),
-    "hanging": (("hang",), (*_LOAD, "--rate", "20", *_SHORT)),
-    "impatient": (("hang",), (*_LOAD, "--rate", "20", "--timeout", "900ms", "--max-in-flight", "5", *_SHORT)),
-    "wire faults": (_WIRE_FAULTS, (*_LOAD, "--rate", "120", "--duration", "1s", *_TO_THE_END)),
-    "closed": (("ok",), (*_LOAD, "--users", "30", "--processes", "2", "--duration", "1500ms", "--warmup", "500ms")),
-    "denied": (("denied",), (*_LOAD, "--rate", "50", "--duration", "100s", *_TO_THE_END)),
-    "denied, short": (("denied",), (*_LOAD, "--rate", "10", "--duration", "1s", *_TO_THE_END)),
-}
+    words: tuple[str, ...]
+    modes: tuple[str, ...] = ()
+    plain_locust: bool = False
+    report: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,21 +132,19 @@ class Finished:
     gateway: StubGateway | None
 
 
-def _unattended(name: str, folder: Path) -> Finished:
-    modes, words = UNATTENDED[name]
+def _finish(run: Unattended, folder: Path) -> Finished:
     folder.mkdir()
     out = folder / "run"
-    gateway = StubGateway() if modes else None
+    words = (*run.words, "--out", str(out))
+    gateway = StubGateway() if run.modes else None
     try:
         if gateway is not None:
-            gateway.modes = list(modes)
-            where = "--host" if name.startswith("locust") else "--target"
-            words = (*words, where, gateway.url)
-        words = (*words, "--out", str(out))
-        if name.startswith("locust"):
+            gateway.modes = list(run.modes)
+            words = (*words, "--host" if run.plain_locust else "--target", gateway.url)
+        if run.plain_locust:
             command: LoadTest = PlainLocust(*words, cwd=folder)
         else:
-            command = LoadTest(*words, cwd=folder, report=name == "smoke")
+            command = LoadTest(*words, cwd=folder, report=run.report)
         code, said, err = command.finish()
     finally:
         if gateway is not None:
@@ -170,12 +152,15 @@ def _unattended(name: str, folder: Path) -> Finished:
     return Finished(out, code, said, err or "", gateway)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Finished]]:
-    """The unattended runs, by name. They go on beside the first tests, two at a time: most of a run is waiting."""
+@pytest.fixture(scope="module")
+def finished(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Finished]]:
+    """The module's ``UNATTENDED`` runs, by name. They go on two at a time: most of a run is waiting."""
     folder = tmp_path_factory.mktemp("unattended")
+    unattended: dict[str, Unattended] = request.module.UNATTENDED
     with ThreadPoolExecutor(2) as pool:
-        runs = {name: pool.submit(_unattended, name, folder / name.replace(", ", "-")) for name in UNATTENDED}
+        runs = {name: pool.submit(_finish, run, folder / name.replace(" ", "-")) for name, run in unattended.items()}
         yield lambda name: runs[name].result(120)
         pool.shutdown(cancel_futures=True)
 

@@ -37,7 +37,7 @@ def unread() -> int:
     return write_end
 
 
-WORDS = [("list",), ("list", "--json"), ("show", "steady"), ("--help",), ("run", "--help")]
+WORDS = [("list",), ("show", "steady"), ("run", "--help")]
 
 
 @pytest.mark.parametrize("words", WORDS)

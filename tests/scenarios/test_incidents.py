@@ -8,6 +8,13 @@ from typing import Any
 
 import pytest
 
+from tests.scenarios.conftest import Unattended
+
+WORLD = Path(__file__).with_name("outages.toml")
+UNATTENDED = {
+    "outages": Unattended(("run", "steady", "--world", str(WORLD), "--duration", "2s", "--warmup", "0", "--rate", "40"))
+}
+
 
 def test_failures_fall_into_the_incidents_of_the_manifest(
     finished: Callable[[str], Any],

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -58,31 +59,40 @@ def room_of(name: str) -> int:
     return next((rank for rank, rooms in enumerate(ROOMS) if room in rooms), len(ROOMS))
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_other_packages_are_entered_only_by_their_shared_doors(name: str) -> None:
-    for module in MODULES[name]:
+def wrong(rule: Callable[[str, str], bool], names: Iterable[str] = MODULES) -> list[str]:
+    """Every import that breaks a rule on (module, what it imports)."""
+    return [f"{name} imports {module}" for name in names for module in MODULES[name] if rule(name, module)]
+
+
+def test_other_packages_are_entered_only_by_their_shared_doors() -> None:
+    def is_no_door(name: str, module: str) -> bool:
         if module.startswith("reports"):
-            assert f"{module}.".startswith(("reports.sample.", "reports.gate."))
-        if module.startswith("mock_server"):
-            assert module.startswith(RUN_DOORS if name in ("command.run", "command.target") else DOORS)
+            return not f"{module}.".startswith(("reports.sample.", "reports.gate."))
+        doors = RUN_DOORS if name in ("command.run", "command.target") else DOORS
+        return module.startswith("mock_server") and not module.startswith(doors)
+
+    assert wrong(is_no_door) == []
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_only_the_adapter_knows_locust_and_gevent(name: str) -> None:
-    roots = {module.partition(".")[0] for module in MODULES[name]}
-    assert bool(roots & {"locust", "gevent"}) == f"{name}.".startswith(tuple(f"{module}." for module in GEVENT))
+def test_only_the_adapter_knows_locust_and_gevent() -> None:
+    adapters = {
+        name
+        for name, modules in MODULES.items()
+        if {module.partition(".")[0] for module in modules} & {"locust", "gevent"}
+    }
+    assert adapters == {name for name in MODULES if f"{name}.".startswith(tuple(f"{module}." for module in GEVENT))}
 
 
-@pytest.mark.parametrize("name", sorted(PURE))
-def test_pure_modules_read_no_clock_file_or_socket(name: str) -> None:
-    roots = {module.partition(".")[0] for module in MODULES[name]}
-    assert not roots & {"time", "datetime", "os", "pathlib", "socket", "subprocess", "io"}
+def test_pure_modules_read_no_clock_file_or_socket() -> None:
+    impure = {"time", "datetime", "os", "pathlib", "socket", "subprocess", "io"}
+    assert wrong(lambda _, module: module.partition(".")[0] in impure, sorted(PURE)) == []
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_a_room_imports_only_from_rooms_before_it(name: str) -> None:
-    ours = {module.removeprefix("scenarios.") for module in MODULES[name] if module.startswith("scenarios.")}
-    assert [module for module in ours if room_of(module) > room_of(name)] == []
+def test_a_room_imports_only_from_rooms_before_it() -> None:
+    def is_later(name: str, module: str) -> bool:
+        return module.startswith("scenarios.") and room_of(module.removeprefix("scenarios.")) > room_of(name)
+
+    assert wrong(is_later) == []
 
 
 def test_imports_make_no_circle() -> None:

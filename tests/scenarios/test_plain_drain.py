@@ -45,7 +45,7 @@ def test_the_end_of_the_run_time_cuts_nothing_off(
 ) -> None:
     gateway.modes = ["slow"]
     out = tmp_path / "out"
-    code, said, _ = locust(*HEADLESS, *processes, "-t", "6s", "--host", gateway.url, "--out", str(out)).finish()
+    code, said, _ = locust(*HEADLESS, *processes, "-t", "3s", "--host", gateway.url, "--out", str(out)).finish()
     assert (code, "Traceback" in said) == (0, False), said
     check_complete(rows(out), manifest(out))
 

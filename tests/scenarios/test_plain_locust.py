@@ -13,7 +13,17 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.scenarios.conftest import Unattended
+
+HEADLESS = ("--headless", "--only-summary")
+UNATTENDED = {
+    "open": Unattended(
+        (*HEADLESS, "--rate", "30", "--duration", "1s", "--warmup", "500ms"), ("ok",), plain_locust=True
+    ),
+    "workers": Unattended(
+        (*HEADLESS, "--processes", "2", "-u", "4", "-r", "100", "-t", "2s"), ("ok",), plain_locust=True
+    ),
+}
 Rows = Callable[[Path], list[dict[str, Any]]]
 Start = Callable[..., Any]
 Finish = Callable[[str], Any]
@@ -78,7 +88,7 @@ def test_mistakes_are_one_line_and_exit_2(locust: Start, words: list[str], part:
 def test_headless_open_load_ends_by_itself_with_a_run_directory(
     finished: Finish, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
 ) -> None:
-    run = finished("locust, open")
+    run = finished("open")
     assert run.code == 0
     out, said = run.out, run.said
     found = rows(out)
@@ -97,7 +107,7 @@ def test_headless_open_load_ends_by_itself_with_a_run_directory(
 def test_a_master_and_its_workers_write_one_run_directory(
     finished: Finish, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
 ) -> None:
-    run = finished("locust, workers")
+    run = finished("workers")
     out, said = run.out, run.said
     found = rows(out)
     assert {row["worker"] for row in found} == {"w0", "w1"}

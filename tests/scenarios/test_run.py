@@ -20,11 +20,29 @@ from scenarios.command.prepare import effective, plan_of
 from scenarios.command.run import judge
 from scenarios.record.manifest import write_manifest
 from scenarios.record.plan import Origin
+from tests.scenarios.conftest import Unattended
 
 Start = Callable[..., Any]
 Finish = Callable[[str], Any]
 Rows = Callable[[Path], list[dict[str, Any]]]
 KEY = "sk-test-secret-1234"
+LOAD = ("run", "steady", "--api-key", KEY)
+SOON = ("--duration", "1s", "--warmup", "500ms")
+SHORT = (*SOON, "--drain", "1s")
+TO_THE_END = ("--warmup", "0", "--drain", "1s")
+WIRE_FAULTS = ("reset", "close", "garbage", "not_http", "truncated_stream", "ok")
+UNATTENDED = {
+    "open": Unattended((*LOAD, "--rate", "60", "--processes", "2", "--label", "build=7", *SOON), ("ok",)),
+    "hanging": Unattended((*LOAD, "--rate", "20", *SHORT), ("hang",)),
+    "impatient": Unattended((*LOAD, "--rate", "20", "--timeout", "900ms", "--max-in-flight", "5", *SHORT), ("hang",)),
+    "wire faults": Unattended((*LOAD, "--rate", "120", "--duration", "1s", *TO_THE_END), WIRE_FAULTS),
+    "closed": Unattended(
+        (*LOAD, "--users", "30", "--processes", "2", "--duration", "1500ms", "--warmup", "500ms"), ("ok",)
+    ),
+    "denied": Unattended((*LOAD, "--rate", "50", "--duration", "100s", *TO_THE_END), ("denied",)),
+    "denied early": Unattended((*LOAD, "--rate", "10", "--duration", "1s", *TO_THE_END), ("denied",)),
+    "smoke": Unattended(("run", "smoke"), report=True),
+}
 
 
 def outcomes(found: list[dict[str, Any]]) -> Counter[str]:
@@ -69,7 +87,7 @@ def test_ctrl_c_keeps_what_was_recorded_and_leaves_nothing_behind(
     presses: int,
 ) -> None:
     out = tmp_path / "run"
-    command = load_test(*to(gateway, out, "--rate", "20", "--duration", "1h", "--warmup", "0"))
+    command = load_test(*to(gateway, out, "--rate", "20", "--duration", "100s", "--warmup", "0"))
     assert gateway.first_request.wait(30)
     children = psutil.Process(command.process.pid).children(recursive=True)
     for _ in range(presses):
@@ -80,7 +98,7 @@ def test_ctrl_c_keeps_what_was_recorded_and_leaves_nothing_behind(
         assert err == ""
         assert "stopping; what was recorded is kept" in said
     found = rows(out)
-    assert len(found) == manifest(out)["planned_calls"] == 72_000
+    assert len(found) == manifest(out)["planned_calls"] == 2_000
     assert outcomes(found).keys() <= {"ok", "cut_off", "never_sent"} | ({"lost"} if presses == 2 else set())
     assert outcomes(found)["ok"] >= 1
     assert manifest(out)["interrupted"] is True
@@ -264,7 +282,7 @@ def test_a_wrong_key_stops_the_run_and_keeps_the_samples(finished: Finish, rows:
 
 
 def test_a_short_run_of_nothing_but_401_ends_the_same(finished: Finish) -> None:
-    run = finished("denied, short")
+    run = finished("denied early")
     assert (run.code, "401" in run.err) == (2, True)
     assert (run.out / "samples.parquet").exists()
 

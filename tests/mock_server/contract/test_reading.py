@@ -153,11 +153,11 @@ BODY_CASES = [
 
 
 @pytest.mark.parametrize(("raw", "words"), BODY_CASES, ids=lambda value: str(value)[:60])
-@pytest.mark.parametrize("strict", [False, True])
-def test_bodies_that_are_no_request_say_why(raw: bytes, words: str, strict: bool) -> None:
-    found = refusal(raw, strict=strict)
-    assert found.message.startswith(INVALID)
-    assert words in found.message
+def test_bodies_that_are_no_request_say_why(raw: bytes, words: str) -> None:
+    for strict in (False, True):
+        found = refusal(raw, strict=strict)
+        assert found.message.startswith(INVALID)
+        assert words in found.message
 
 
 @pytest.mark.parametrize(

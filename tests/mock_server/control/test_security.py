@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import ssl
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -20,28 +19,31 @@ from tests.mock_server.wire import PATH, TIMEOUT_S, Mock, assert_refused, chat, 
 TOKEN = "correct-horse-battery"  # noqa: S105 - of a mock that lives as long as the test
 
 
-def complaint(*options: str, token: str | None = None) -> str:
-    """The one line with which `serve` refuses."""
-    environment = {name: value for name, value in os.environ.items() if name != "MOCK_ADMIN_TOKEN"}
-    environment |= {} if token is None else {"MOCK_ADMIN_TOKEN": token}
-    command = [sys.executable, "-m", "mock_server", "serve", "--port", "0", "--world", "instant", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment)
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
-    return line
+@pytest.fixture
+def complaint(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The one line with which `serve` refuses; ``token`` is that of the environment."""
+
+    def complaint(*options: str, token: str | None = None) -> str:
+        if token is None:
+            monkeypatch.delenv("MOCK_ADMIN_TOKEN", raising=False)
+        else:
+            monkeypatch.setenv("MOCK_ADMIN_TOKEN", token)
+        return refused("serve", "--port", "0", "--world", "instant", *options)
+
+    return complaint
 
 
-@pytest.mark.parametrize("token", [None, ""])
-def test_another_host_needs_a_token(token: str | None) -> None:
-    line = complaint("--host", "0.0.0.0", token=token)
-    assert "--host 0.0.0.0 is not a loopback address: give --admin-token" in line
+def test_another_host_needs_a_token(complaint: Callable[..., str]) -> None:
+    for token in (None, ""):
+        line = complaint("--host", "0.0.0.0", token=token)
+        assert "--host 0.0.0.0 is not a loopback address: give --admin-token" in line
 
 
-@pytest.mark.parametrize("token", ["", "two words", "schlüssel", "a\tb"])
-def test_a_token_must_fit_a_header(token: str) -> None:
-    line = complaint("--admin-token", token)
-    assert "--admin-token must be visible ASCII characters" in line
-    assert not token or token not in line
+def test_a_token_must_fit_a_header(complaint: Callable[..., str]) -> None:
+    for token in ("", "two words", "schlüssel", "a\tb"):
+        line = complaint("--admin-token", token)
+        assert "--admin-token must be visible ASCII characters" in line
+        assert not token or token not in line
 
 
 def concrete(endpoint: Operation) -> tuple[str, str]:
@@ -152,7 +154,9 @@ def test_it_speaks_https(tmp_path: Path, certificate: tuple[str, str]) -> None:
         assert (mock.stop()[1], mock.complaints()) == ("", "")
 
 
-def test_https_that_cannot_be_is_refused_in_one_line(tmp_path: Path, certificate: tuple[str, str]) -> None:
+def test_https_that_cannot_be_is_refused_in_one_line(
+    complaint: Callable[..., str], tmp_path: Path, certificate: tuple[str, str]
+) -> None:
     cert, key = certificate
     no_pem = tmp_path / "no.pem"
     no_pem.write_text("no certificate")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.http.control.document import control_openapi
@@ -29,10 +29,6 @@ def concrete(endpoint: Operation) -> str:
     """A path of something there is."""
     named = {"name": "groq", "key": "sk-test-free", "request_id": "req_0000000", "number": "1"}
     return path_of(endpoint).format(**named)
-
-
-def ids(endpoint: Operation) -> str:
-    return f"{endpoint.method} {endpoint.path}"
 
 
 def test_everything_designed_is_there() -> None:
@@ -63,34 +59,36 @@ def test_the_documentation_lists_every_endpoint() -> None:
     assert [e for e in OPERATIONS if f"| `{e.method} {PREFIX}/{path_of(e)}` |" not in page] == []
 
 
-@pytest.mark.parametrize("endpoint", [e for e in OPERATIONS if e.body is not None], ids=ids)
-@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
-def test_what_takes_a_body_wants_it_declared_as_json(plane: Plane, endpoint: Operation, kind: str | None) -> None:
-    headers = {} if kind is None else {"Content-Type": kind}
-    path = f"{PREFIX}/{concrete(endpoint)}"
-    answer = plane.mock.http.request(endpoint.method, path, content=b'{"freeze": true}', headers=headers)
-    assert_refused(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+KINDS = (None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx")
+
+
+def test_what_takes_a_body_wants_it_declared_as_json(plane: Plane) -> None:
+    for endpoint, kind in product((e for e in OPERATIONS if e.body is not None), KINDS):
+        headers = {} if kind is None else {"Content-Type": kind}
+        path = f"{PREFIX}/{concrete(endpoint)}"
+        answer = plane.mock.http.request(endpoint.method, path, content=b'{"freeze": true}', headers=headers)
+        assert_refused(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
     assert not plane.get("clock")["frozen"]
 
 
-@pytest.mark.parametrize("endpoint", OPERATIONS, ids=ids)
-def test_nothing_is_silently_ignored(plane: Plane, endpoint: Operation) -> None:
-    body: dict[str, str] | None = None if endpoint.body is None else {}
-    query = plane.ask(endpoint.method, concrete(endpoint), body, colour="red")
-    assert_refused(query, 400, "INVALID_MOCK_DIRECTIVE", says="colour")
-    unknown = plane.ask(endpoint.method, concrete(endpoint), {"colour": "red"})
-    says = "takes no body here" if endpoint.body is None else "colour: unknown key"
-    assert_refused(unknown, 400, "INVALID_MOCK_DIRECTIVE", says=says)
-    headers = {"X-Mock-Test": "a b", "Content-Type": "application/json"}
-    test = plane.mock.http.request(endpoint.method, f"{PREFIX}/{concrete(endpoint)}", headers=headers)
-    assert_refused(test, 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test must be 1 to 128 visible ASCII")
+def test_nothing_is_silently_ignored(plane: Plane) -> None:
+    for endpoint in OPERATIONS:
+        body: dict[str, str] | None = None if endpoint.body is None else {}
+        query = plane.ask(endpoint.method, concrete(endpoint), body, colour="red")
+        assert_refused(query, 400, "INVALID_MOCK_DIRECTIVE", says="colour")
+        unknown = plane.ask(endpoint.method, concrete(endpoint), {"colour": "red"})
+        says = "takes no body here" if endpoint.body is None else "colour: unknown key"
+        assert_refused(unknown, 400, "INVALID_MOCK_DIRECTIVE", says=says)
+        headers = {"X-Mock-Test": "a b", "Content-Type": "application/json"}
+        test = plane.mock.http.request(endpoint.method, f"{PREFIX}/{concrete(endpoint)}", headers=headers)
+        assert_refused(test, 400, "INVALID_MOCK_DIRECTIVE", says="X-Mock-Test must be 1 to 128 visible ASCII")
 
 
-@pytest.mark.parametrize("path", sorted({e.path for e in OPERATIONS}))
-def test_other_methods_are_refused_with_those_allowed(plane: Plane, path: str) -> None:
-    allowed = {e.method for e in OPERATIONS if e.path == path}
-    endpoint = next(e for e in OPERATIONS if e.path == path)
-    for method in {"GET", "POST", "PUT", "DELETE", "PATCH"} - allowed:
-        answer = plane.ask(method, concrete(endpoint), {})
-        assert_refused(answer, 405, "METHOD_NOT_ALLOWED")
-        assert set(answer.headers["allow"].split(", ")) - {"HEAD"} == allowed
+def test_other_methods_are_refused_with_those_allowed(plane: Plane) -> None:
+    paths = {endpoint.path: endpoint for endpoint in OPERATIONS}
+    for path, endpoint in paths.items():
+        allowed = {e.method for e in OPERATIONS if e.path == path}
+        for method in {"GET", "POST", "PUT", "DELETE", "PATCH"} - allowed:
+            answer = plane.ask(method, concrete(endpoint), {})
+            assert_refused(answer, 405, "METHOD_NOT_ALLOWED")
+            assert set(answer.headers["allow"].split(", ")) - {"HEAD"} == allowed, path
