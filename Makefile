@@ -3,11 +3,12 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 export PYTHON
+BOTH_CORES = -n 2 --dist worksteal
 .DEFAULT_GOAL := help
-.PHONY: help docs demo test zoo lint format bench lock clean
+.PHONY: help docs demo test test-versions zoo lint format bench lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
 demo: ## set up, load the mock for 30 s at 20 requests/s, print the verdict and where the report is
 	@.ci/setup all
@@ -16,7 +17,13 @@ demo: ## set up, load the mock for 30 s at 20 requests/s, print the verdict and 
 test: lint ## set up, check style and types, run every test (what CI runs)
 	@tests/ensure_programs.sh
 	@zoo/install || true # what it could not have it has named, and pytest names what is skipped for that
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q $(BOTH_CORES) -m "not alone"
+	$(PY) -m pytest -q -m alone
+
+test-versions: ## run the mock's tests on the lowest and the newest versions of its dependencies that are allowed
+	@.ci/setup dev
+	@tests/ensure_programs.sh
+	$(PY) -m tests.versions -q $(BOTH_CORES) tests/mock_server
 
 zoo: ## install the real clients that tests/zoo runs, each kind in an environment of its own (once; a minute or two)
 	@.ci/setup dev

@@ -21,7 +21,7 @@ from reports.ledger import balance
 from reports.manifest import Manifest
 from reports.measured import Measured
 from reports.sample import HEALTH, HEALTH_SCHEMA, MANIFEST, SAMPLE_SCHEMA, SAMPLES, SCHEMA_VERSION, TICK_S
-from reports.values import Check
+from reports.values import Check, Result
 from reports.verdict import offered_load
 
 ROUTES = ("openai/gpt-4.1-mini", "anthropic/claude-haiku-4-5", "google/gemini-2.5-flash")
@@ -239,6 +239,14 @@ def checks_of(run: Run) -> dict[str, Check]:
     measured, gates = Measured.of(run), run.manifest.gates
     found = validity.checks(run, measured, balance(run), health.readings(run.health), gates)
     return {check.name: check for check in (*found, offered_load(run, measured, gates, found))}
+
+
+def assert_invalid(builder: RunBuilder, spoil: Callable[[Any], object], broken: str, said: str) -> None:
+    """Once spoilt, a run is invalid by the check ``broken``, which says why."""
+    spoil(builder)
+    found = checks_of(builder.run())[broken]
+    assert found.result is Result.INVALID
+    assert said in found.said
 
 
 @pytest.fixture

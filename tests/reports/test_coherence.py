@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.values import Result
-from tests.reports.conftest import beats, checks_of
+from tests.reports.conftest import assert_invalid, beats
 
 Make = Callable[..., Any]
 Spoil = Callable[[Any], object]
@@ -179,9 +178,4 @@ SPOILT: dict[str, tuple[Spoil, str, str]] = {
 
 @pytest.mark.parametrize("name", SPOILT)
 def test_a_record_that_contradicts_itself_is_invalid_and_says_where(make_run: Make, name: str) -> None:
-    spoil, broken, said = SPOILT[name]
-    builder = make_run()
-    spoil(builder)
-    found = checks_of(builder.run())[broken]
-    assert found.result is Result.INVALID
-    assert said in found.said
+    assert_invalid(make_run(), *SPOILT[name])

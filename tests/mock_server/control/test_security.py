@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
