@@ -6,7 +6,7 @@ The WHATWG specification of server-sent events allows every one of them; a clien
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -24,7 +24,7 @@ class Framer:
 
     def __init__(self, framing: Framing | None) -> None:
         self._framing = framing
-        self._frame = _RetryLines() if framing == "retry_lines" else _FRAMES.get(framing, _as_is)
+        self._frame = _frame_of(framing)
         self._size = COALESCED if framing == "coalesced" else 1
         self._held: list[bytes] = []
 
@@ -95,10 +95,22 @@ class _RetryLines:
         return [b"event: ping\n\nretry: 3000\nid: %d\nevent: message\n%s" % (self._number, event)]
 
 
-_FRAMES: Final[dict[Framing | None, Callable[[bytes], list[bytes]]]] = {
-    "comments": _comments,
-    "crlf": _crlf,
-    "bytewise": _bytewise,
-    "split_utf8": _split_utf8,
-    "multiline": _multiline,
-}
+def _frame_of(framing: Framing | None) -> Callable[[bytes], list[bytes]]:
+    """What turns an event, or several that leave together, into writes."""
+    match framing:
+        case None | "coalesced":
+            return _as_is
+        case "comments":
+            return _comments
+        case "crlf":
+            return _crlf
+        case "bytewise":
+            return _bytewise
+        case "split_utf8":
+            return _split_utf8
+        case "multiline":
+            return _multiline
+        case "retry_lines":
+            return _RetryLines()
+        case _:
+            assert_never(framing)

@@ -18,7 +18,7 @@ from mock_server.edge.answers import WholeAnswer, length_line
 from mock_server.edge.exchange import Exchange
 from mock_server.edge.framing import Framer
 from mock_server.edge.moves import End, Fin, Flush, Move, Moves, Part, Reset, Start, Turn, Until
-from mock_server.edge.spoiled import dribbled, spoil
+from mock_server.edge.spoiled import Spoiled, dribbled, spoil
 from mock_server.edge.timeline import Timeline
 
 NO_FAULT = Fault()
@@ -221,8 +221,8 @@ class Script:
         whole = exchange.answer(session.answer(), attempt.ends_at, self._now)
         if fault.kind == "dribble":
             return (yield from self._dribble(session, whole))
-        if fault.spoils_whole:
-            return (yield from self._send_spoiled(whole))
+        if (spoiled := spoil(fault.kind, whole)) is not None:
+            return (yield from self._send_spoiled(spoiled))
         if fault.stage == "before_first_token":
             yield from self._do(Start(whole.status, [*whole.headers, length_line(whole.body)]))
             if not (yield from self._passes("before_first_token")):
@@ -242,10 +242,8 @@ class Script:
         session.settle(session.attempt.ends_at)
         return (yield from self._finish(End(b"")))
 
-    def _send_spoiled(self, whole: WholeAnswer) -> Moves:
+    def _send_spoiled(self, spoiled: Spoiled) -> Moves:
         self._exchange.ending, self._exchange.struck = "fault", True
-        assert self._fault.kind is not None
-        spoiled = spoil(self._fault.kind, whole)
         yield from self._do(Start(200, spoiled.headers))
         if spoiled.complete:
             yield from self._do(End(spoiled.body))

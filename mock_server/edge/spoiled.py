@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec import Struct
 
@@ -22,17 +22,25 @@ class Spoiled(Struct, frozen=True):
     complete: bool = True
 
 
-def spoil(kind: Kind, whole: WholeAnswer) -> Spoiled:
-    """Spoil a good answer. Raises KeyError for a kind that is not about whole answers."""
-    half = whole.body[: len(whole.body) // 2]
-    bodies = {"empty": b"", "truncated_json": half, "malformed_json": half, "wrong_type": _HTML}
-    body = bodies[kind]
-    if kind == "truncated_json":
-        return Spoiled([*whole.headers, length_line(whole.body)], body, complete=False)
-    headers = list(whole.headers)
-    if kind == "wrong_type":
-        headers = [_HTML_TYPE if name == b"content-type" else (name, value) for name, value in headers]
-    return Spoiled([*headers, length_line(body)], body)
+def spoil(kind: Kind | None, whole: WholeAnswer) -> Spoiled | None:
+    """What is sent instead of a good answer; None where a fault of this kind leaves the answer what it is."""
+    headers, half = list(whole.headers), whole.body[: len(whole.body) // 2]
+    match kind:
+        case "empty":
+            return Spoiled([*headers, length_line(b"")], b"")
+        case "truncated_json":
+            return Spoiled([*headers, length_line(whole.body)], half, complete=False)
+        case "malformed_json":
+            return Spoiled([*headers, length_line(half)], half)
+        case "wrong_type":
+            headers = [_HTML_TYPE if name == b"content-type" else (name, value) for name, value in headers]
+            return Spoiled([*headers, length_line(_HTML)], _HTML)
+        case None | "delay" | "dribble" | "stall" | "reset" | "fin":
+            return None
+        case "eof" | "error_event" | "garbage_event" | "bad_chunk" | "done_then_hang":
+            return None  # streams alone have events
+        case _:
+            assert_never(kind)
 
 
 def dribbled(body: bytes, over_s: float | None) -> list[tuple[float, bytes]]:

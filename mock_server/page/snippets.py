@@ -203,18 +203,7 @@ for await (const chunk of res.body) {
 }
 """
 
-_GO: Final = """\
-package main
-
-import (
-	"encoding/json"
-	"fmt"
-	"log"
-	"net/http"
-	"strings"
-)
-
-func main() {
+_GO_REQUEST: Final = """\
 	body := strings.NewReader(`{
 $body
 	}`)
@@ -229,7 +218,21 @@ $body
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer res.Body.Close()"""
+
+_GO: Final = """\
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"log"
+	"net/http"
+	"strings"
+)
+
+func main() {
+$request
 
 	var data struct {
 		Response string `json:"response"`
@@ -254,21 +257,7 @@ import (
 )
 
 func main() {
-	body := strings.NewReader(`{
-$body
-	}`)
-	req, err := http.NewRequest(http.MethodPost, "$url", body)
-	if err != nil {
-		log.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer $key")
-	req.Header.Set("Content-Type", "application/json")
-
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer res.Body.Close()
+$request
 	if res.StatusCode != http.StatusOK {
 		log.Fatal(res.Status)
 	}
@@ -311,6 +300,7 @@ def snippets(*, stream: bool, base_url: str = BASE_URL, key: str = PLACEHOLDER_K
         )
 
     ours = assumed("not in the documentation, which has Node.js alone; says the same request")
+    go = (_GO_STREAM if stream else _GO).replace("$request", _GO_REQUEST)
     python = _body(stream, _PYTHON, " " * 8, trailing_comma=True)
     return (
         Snippet("curl", "shell", fill(_CURL, _body(stream, _JSON, " " * 4)), ours),
@@ -322,5 +312,5 @@ def snippets(*, stream: bool, base_url: str = BASE_URL, key: str = PLACEHOLDER_K
             fill(_NODE_STREAM if stream else _NODE, _body(stream, _JAVASCRIPT, " " * 4)),
             ours if stream else DOCUMENTED,
         ),
-        Snippet("Go", "go", fill(_GO_STREAM if stream else _GO, _body(stream, _JSON, "\t\t")), ours),
+        Snippet("Go", "go", fill(go, _body(stream, _JSON, "\t\t")), ours),
     )
