@@ -125,9 +125,8 @@ class ActiveAnswer:
         return misses
 
     def next_reply(self) -> tuple[Reply, Fault | None, Added]:
-        """The reply whose turn it is, its fault, and the header lines it adds."""
+        """The reply whose turn it is, its fault, and the header lines it adds; whoever gives it counts it."""
         turn = min(self.answered, len(self.rule.replies) - 1)
-        self.answered += 1
         return self.rule.replies[turn], self._faults[turn], self._headers[turn]
 
     def likeness(self, asked: Question) -> float:

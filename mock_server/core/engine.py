@@ -227,7 +227,8 @@ class Engine:
             return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: canned answer: {why_not}")
         if not session.give(given_attempt(reply, first, now), reply.prompt_tokens, fault, free=False):
             return Refusal(INSUFFICIENT_BALANCE, INSUFFICIENT_BALANCE.message)
-        session.headers = headers
+        session.headers, session.given = headers, found
+        found.answered += 1
         return session
 
     def replay(self, scope: Scope, account: Account, kept: Kept, now: float) -> Session:

@@ -108,13 +108,13 @@ def compile_rule(rule: FaultRule) -> Strike:
 
 
 class ActiveRule:
-    """A rule at work. Mutable: how many matching calls it saw, and how many it struck.
+    """A rule at work. Mutable: how many matching calls it saw, how many it struck, and how many of these it may miss.
 
     Its draws are keyed on what it says and on how many rules of its test that say the same came ``before`` it, so that
     other rules, of this test or another, change nothing about them.
     """
 
-    __slots__ = ("_block", "_chosen", "_name", "before", "rule", "seen", "strike", "struck")
+    __slots__ = ("_block", "_chosen", "_name", "before", "pending", "rule", "seen", "strike", "struck")
 
     def __init__(self, rule: FaultRule, before: int) -> None:
         self.rule = rule
@@ -122,6 +122,7 @@ class ActiveRule:
         self.strike = compile_rule(rule)
         self.seen = 0
         self.struck = 0
+        self.pending = 0  # of those struck: calls in flight
         self._name = blake2b(ENCODER.encode((rule, before)), digest_size=16).digest()
         self._block = -1
         self._chosen: frozenset[int] = frozenset()  # places in that block that are struck
@@ -173,6 +174,16 @@ class Choice(Struct, frozen=True, gc=False):
             active.seen += 1
         if self.strike is not None:
             self.matched[-1].struck += 1
+            self.matched[-1].pending += 1
+
+    def settle(self, *, missed: bool) -> None:
+        """What strikes has struck, or will not be missed; or it ``missed``, for the call failed by itself before.
+
+        A rule about the next calls strikes another one then. To all others the call counts as seen: which ones they
+        pick must not hang on when calls in flight fail.
+        """
+        self.matched[-1].pending -= 1
+        self.matched[-1].struck -= missed
 
 
 NO_CHOICE: Final = Choice(None, ())
@@ -190,7 +201,7 @@ class RuleBook:
 
     def add(self, rule: FaultRule) -> ActiveRule:
         """Add a rule behind the others. Raises :class:`FaultError` when it is unclear or there are too many."""
-        self.rules = [active for active in self.rules if not active.spent]
+        self.rules = [active for active in self.rules if active.pending or not active.spent]
         if len(self.rules) >= MAX_RULES:
             raise FaultError(f"there are {MAX_RULES} faults already; clear some first")
         taken = {active.before for active in self.rules if active.rule == rule}

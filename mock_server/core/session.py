@@ -18,6 +18,7 @@ from mock_server.contract.messages import MAX_TOKENS, Strategy, Usage
 from mock_server.core.account import Account, Grant
 from mock_server.core.added import Added
 from mock_server.core.breaker import Breaker
+from mock_server.core.canned import ActiveAnswer
 from mock_server.core.faults import Fault
 from mock_server.core.forecast import latest_end
 from mock_server.core.provider import Attempt, Demand, SimulatedModel
@@ -99,6 +100,7 @@ class Session:
         "charged",
         "fault",
         "free",
+        "given",
         "headers",
         "held_until",
         "ill",
@@ -124,7 +126,8 @@ class Session:
         self.fault: Fault | None = None
         self.held_until: float | None = None  # a stall has begun, which ends then
         self.free = False
-        self.headers: Added = ()  # of a given answer
+        self.given: ActiveAnswer | None = None  # the rule whose answer is given
+        self.headers: Added = ()  # of that
         self.started = now
         self.steps: list[Step] = []
         self.over = False
@@ -300,6 +303,12 @@ class Session:
             self._leave_undecided()
             self._record("struck", now)
             self._finish(0, now)
+
+    def refuse(self, now: float) -> None:
+        """An error is answered instead: refund everything, and let another call have a canned answer."""
+        self.fail(now)
+        if self.given is not None:
+            self.given.answered -= 1
 
     def _leave_undecided(self) -> None:
         if self._breaker is not None:

@@ -79,11 +79,11 @@ def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session 
         if choice.strike is not None:
             exchange.ask_again, exchange.fault = None, choice.strike.fault
             if choice.strike.code is not None:
-                choice.commit()
+                exchange.commit(choice)
                 return exchange.force(choice.strike.code, choice.strike.headers)
     decision = _start(exchange, account, head, request, identity, body)
     if isinstance(decision, Session):
-        choice.commit()
+        exchange.commit(choice)
         exchange.session = decision
         exchange.fault = decision.fault = exchange.fault or decision.fault
     else:

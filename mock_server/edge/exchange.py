@@ -15,7 +15,7 @@ from mock_server.core.added import Added
 from mock_server.core.engine import Engine
 from mock_server.core.faults import Fault
 from mock_server.core.idempotency import Kept
-from mock_server.core.rules import Facts
+from mock_server.core.rules import Choice, Facts
 from mock_server.core.scope import Scope
 from mock_server.core.session import NO_ANSWER, Answer, Session, Step
 from mock_server.edge.answers import (
@@ -69,9 +69,10 @@ class Exchange(Struct, eq=False):
     """Mutable: filled in as the request is understood and answered.
 
     ``fault`` is what strikes the answer; ``ask_again`` holds what rules about the route need to be asked once it is
-    known who answers. ``ending`` tells, once the exchange is closed, whether the whole answer was handed to a client
-    that was still there, and ``struck`` whether the fault has struck. ``sent_tokens`` are those of the pieces that were
-    sent. ``keep`` takes the answer for an idempotency key.
+    known who answers, and ``choice`` what a rule strikes with, until that is settled. ``ending`` tells, once the
+    exchange is closed, whether the whole answer was handed to a client that was still there, and ``struck`` whether the
+    fault has struck. ``sent_tokens`` are those of the pieces that were sent. ``keep`` takes the answer for an
+    idempotency key.
     """
 
     shared: Exchanges
@@ -87,6 +88,7 @@ class Exchange(Struct, eq=False):
     code: str = ""
     fault: Fault | None = None
     ask_again: Facts | None = None
+    choice: Choice | None = None
     keep: Callable[[Kept | None], None] | None = None
     ending: Literal["complete", "abandoned", "fault"] = "abandoned"
     sent_tokens: int = 0
@@ -130,14 +132,20 @@ class Exchange(Struct, eq=False):
         candidate = session.attempt.candidate
         routed = replace(facts, provider=candidate.provider, model=candidate.model)
         choice = self.shared.engine.choose(self.state, routed, routed=True)
-        choice.commit()
+        self.commit(choice)
         if (strike := choice.strike) is None:
             return None
         self.fault = session.fault = strike.fault
         if strike.code is None:
             return None
-        session.fail(now)
+        session.refuse(now)
         return self.force(strike.code, strike.headers)
+
+    def commit(self, choice: Choice) -> None:
+        """The call goes ahead: the rules count it."""
+        choice.commit()
+        if choice.strike is not None:
+            self.choice = choice
 
     def force(self, status: int, headers: Added = ()) -> Refusal:
         """The error of a forced ``status``, with ``headers`` besides its own."""
@@ -146,6 +154,9 @@ class Exchange(Struct, eq=False):
 
     def refusal(self, refusal: Refusal, now: float) -> WholeAnswer:
         """The error envelope."""
+        if self.choice is not None and not self.struck:
+            self.choice.settle(missed=True)
+            self.choice = None
         shared, session = self.shared, self.session
         planned = 0.0 if session is None or not session.steps else session.steps[-1].ended - session.started
         headers = self._headers(JSON_TYPE, planned, planned, planned, now)
@@ -227,6 +238,8 @@ class Exchange(Struct, eq=False):
             else:
                 session.abandon(now, self.sent_tokens)
             charged, steps, route = session.charged, tuple(session.steps), session.route
+        if self.choice is not None:
+            self.choice.settle(missed=False)
         if self.keep is not None:
             self.keep(self._kept())
         if (state := self.state) is not None:

@@ -37,8 +37,9 @@ def facts(number: int = 0, texts: tuple[str, ...] = ("hello",), occurrence: int 
 
 def strike_of(book: RuleBook, call: Facts, dice: Dice = DICE, *, routed: bool = False) -> Strike | None:
     """What strikes a call that goes ahead."""
-    choice = book.choose(call, dice, routed=routed)
-    choice.commit()
+    (choice := book.choose(call, dice, routed=routed)).commit()
+    if choice.strike is not None:
+        choice.settle(missed=False)
     return choice.strike
 
 
@@ -338,3 +339,12 @@ def test_a_call_that_is_refused_is_not_counted_by_the_rules_it_matched() -> None
     assert [(active.seen, active.struck) for active in book.rules] == [(0, 0), (0, 0)]
     assert strike_of(book, facts()) == Strike(code=500)
     assert [(active.seen, active.struck) for active in book.rules] == [(1, 0), (1, 1)]
+
+
+def test_a_strike_that_missed_falls_to_the_next_call_even_when_another_rule_was_queued_meanwhile() -> None:
+    book = RuleBook([rule(fault="empty", times=1)])
+    (first := book.choose(facts(0), DICE, routed=False)).commit()
+    assert strike_of(book, facts(1)) is None  # it may still strike the first one
+    book.add(rule(fault="fin", times=1))
+    first.settle(missed=True)
+    assert [strike_of(book, facts(n)) for n in (2, 3)] == [Strike(fault=parse_fault(f)) for f in ("empty", "fin")]
