@@ -202,11 +202,14 @@ class Engine:
         return first if isinstance(first, Refusal) else session
 
     def _model_max(self, scope: Scope, request: ChatRequest, prompt_tokens: int) -> int | None:
-        """What is reserved where models' whole outputs are: ``max_tokens``, or that of the model ranked first."""
-        if request.max_tokens is not UNSET:
-            return request.max_tokens
-        ranking = self._rank(scope, request.strategy, task_of(request), prompt_tokens + 1)
-        return None if isinstance(ranking, Refusal) else ranking[0].most_output(prompt_tokens)
+        """What is reserved where models' whole outputs are: that of the model ranked first, ``max_tokens`` at most."""
+        wanted = request.max_tokens
+        needed = prompt_tokens + (1 if wanted is UNSET else wanted)
+        ranking = self._rank(scope, request.strategy, task_of(request), needed)
+        if isinstance(ranking, Refusal):
+            return None
+        most = ranking[0].most_output(prompt_tokens)
+        return most if wanted is UNSET else min(wanted, most)
 
     def _give(
         self, scope: Scope, session: Session, account: Account, request: ChatRequest, first: Candidate, now: float

@@ -229,14 +229,12 @@ class Session:
         )
 
     def _affordable(self) -> int:
-        """How many tokens the answer may have: ``max_tokens``, or all that the balance still pays for."""
-        demand = self._call.demand
-        if demand.max_tokens is not None:
-            return demand.max_tokens
-        available = self._account.ledger.available
+        """How many tokens the answer may have: ``max_tokens``, or less where the balance does not pay for them."""
+        demand, available = self._call.demand, self._account.ledger.available
+        wanted = MAX_TOKENS if demand.max_tokens is None else demand.max_tokens
         if available is None:
-            return MAX_TOKENS
-        return min(MAX_TOKENS, self._grant.reserved - demand.prompt_tokens + max(0, available))
+            return wanted
+        return min(wanted, self._grant.reserved - demand.prompt_tokens + max(0, available))
 
     def settle(self, now: float) -> Answer | Attempt | Refusal:
         """The attempt has come to its end: the answer, the next attempt, or the refusal when all have failed."""

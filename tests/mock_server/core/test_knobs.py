@@ -174,6 +174,8 @@ reserve = "{reserve}"
         ("model_max", 5, {}, "the prompt alone has 7 tokens, and 5 are left"),
         ("model_max", 4_007, {}, None),
         ("model_max", 4_006, {}, "its answer may have 4,000 tokens, and 3,999 are affordable"),
+        ("model_max", 4_007, {"max_tokens": 9_000}, None),
+        ("model_max", 4_006, {"max_tokens": 9_000}, "its answer may have 4,000 tokens, and 3,999 are affordable"),
     ],
 )
 def test_reserve(
@@ -191,7 +193,7 @@ def test_reserve(
     found = start(engine, request, "sk-own")
     if says is None:
         assert isinstance(found, Session), found
-        reserved = fields.get("max_tokens", 4_000 if reserve == "model_max" else 500)
+        reserved = min(4_000, fields.get("max_tokens", 4_000 if reserve == "model_max" else 500))
         assert account_of(engine, "sk-own").view().reserved == 7 + reserved
         found.settle(found.attempt.ends_at)
         assert account_of(engine, "sk-own").balanced
@@ -202,6 +204,22 @@ def test_reserve(
         assert message == INSUFFICIENT_BALANCE.message
         assert why.startswith(says)
         assert bool(why) == (reserve == "model_max")
+
+
+def test_a_model_that_may_write_more_than_the_one_reserved_for_writes_no_more_than_can_be_paid(
+    engine_of: Engines, request_of: Requests, begin: Begin, account_of: Callable[..., Account]
+) -> None:
+    short = RESERVE.format(balance=20, reserve="model_max").replace("4_000", "3\nerror_rate = 1.0")
+    engine = engine_of(BEST + short)
+    for number in range(5):
+        session = begin(engine, request_of(f"Hi {number}", max_tokens=1_000), "sk-own")
+        step = session.settle(session.attempt.ends_at)
+        assert not isinstance(step, Refusal)
+        session.settle(session.attempt.ends_at)
+        view = account_of(engine, "sk-own").view()
+        assert view.balance is not None
+        assert view.balance >= 0
+        account_of(engine, "sk-own").ledger.adjust(20)
 
 
 def test_what_a_model_may_write_is_reserved_of_the_balance_alone(
