@@ -108,11 +108,11 @@ def _refused_before(rule: FaultRule, world: World) -> str | None:
 
 def _nobody_answers(match: Match, world: World, replies: Iterable[Reply]) -> str | None:
     models = world.models
-    pairs = [name.split("/", 1) for name in models]
-    for reply in replies:  # what it does not name is as the simulation has it
-        providers = [provider for provider, _ in pairs] if reply.provider is None else [reply.provider]
-        names = [model for _, model in pairs] if reply.model is None else [reply.model]
-        pairs = [*pairs, *([provider, name] for provider in providers for name in names)]
+    simulated = [tuple(name.split("/", 1)) for name in models]
+    pairs = dict.fromkeys(simulated)
+    for named in {(reply.provider, reply.model) for reply in replies}:
+        # What it does not name is as the simulation has it.
+        pairs |= dict.fromkeys((named[0] or provider, named[1] or model) for provider, model in simulated)
     by_provider = [pair for pair in pairs if match.provider in (None, pair[0])]
     if not by_provider and match.provider is not None:
         return _no_model("match.provider", match.provider, models)

@@ -168,3 +168,10 @@ def test_every_message_about_a_model_names_it() -> None:
 
 TAKEN = {(setting, "1.5") for setting in SETTINGS if "_per_" in setting or setting in ("price_in", "price_out")}
 TAKEN |= {("pace_log_sd", "1.5"), ("task_quality", "{}")}
+
+
+def test_canned_answers_that_name_nobody_make_no_pair_of_names_possible() -> None:
+    several = "".join(f'[[answers]]\nmatch = {{ text = "{n}" }}\nreplies = [{{ text = "a" }}]\n' for n in range(50))
+    fault = FAULT + 'match = { provider = "groq", model = "gpt-4.1" }'
+    assert said(ANSWER + fault).startswith("faults[0].match.model is not one of match.provider's: 'gpt-4.1'")
+    assert said(several + fault).startswith("faults[0].match.model is not one of match.provider's: 'gpt-4.1'")
