@@ -84,13 +84,14 @@ class Script:
         return False
 
     def _write(self, writes: Iterable[bytes]) -> Moves:
-        """Send parts of a body, each in a write of its own."""
+        """Send parts of a body, each in a write of its own; False when the client left meanwhile."""
         for number, write in enumerate(writes):
-            if number:
-                yield from self._do(Flush())
+            if number and not (yield from self._do(Flush())):
+                return False
             now = yield Part(write)  # as `_do`, which would be a generator more for every piece
-            if now is not None:
-                self._now, self._reached = now, now - self._put_off
+            if now is None:
+                return False
+            self._now, self._reached = now, now - self._put_off
         return True
 
     def _stream(self, session: Session) -> Moves:
@@ -103,12 +104,11 @@ class Script:
         yield from self._do(Start(200, exchange.stream_head(answer, attempt.first_at, attempt.ends_at, self._now)))
         events = [sse.opening(exchange.request_id, answer.model, answer.provider)]
         if self._fault.stage == "before_first_token" and self._fault.kind is not None:
-            yield from self._write([*framer.writes(events), *framer.flush()])
-            if not (yield from self._passes("before_first_token")):
+            if not (yield from self._passes("before_first_token", [*framer.writes(events), *framer.flush()])):
                 return False
             events = []
-        yield from self._write(framer.pieces(timeline.due(attempt.first_at), after=events))
-        if not (yield from self._pieces(timeline, framer)):
+        there = yield from self._write(framer.pieces(timeline.due(attempt.first_at), after=events))
+        if not there or not (yield from self._pieces(timeline, framer)):
             exchange.sent_tokens = timeline.sent_tokens
             return False
         exchange.sent_tokens = answer.usage.completion_tokens
@@ -118,8 +118,7 @@ class Script:
         """Send the pieces that are still to come; False when the stream is over before its closing events."""
         while True:
             if timeline.at_fault:
-                yield from self._write(framer.flush())
-                if not (yield from self._passes("mid_stream")):
+                if not (yield from self._passes("mid_stream", framer.flush())):
                     return False
                 timeline.at_fault = False
             if timeline.finished:
@@ -130,9 +129,8 @@ class Script:
                 there = yield from self._late_piece(timeline.next_at)
             else:
                 there = yield from self._wait(timeline.next_at)
-            if not there:
+            if not there or not (yield from self._write(framer.pieces(timeline.due(self._reached)))):
                 return False
-            yield from self._write(framer.pieces(timeline.due(self._reached)))
 
     def _late_piece(self, at: float) -> Moves:
         """Wait for a piece that is long in coming, with a keep-alive comment each time the silence has been long."""
@@ -149,26 +147,24 @@ class Script:
         ends_at = session.attempt.ends_at
         if not (yield from self._wait(ends_at)):
             return False
-        if self._fault.stage == "before_usage":
-            yield from self._write(framer.flush())
-            if not (yield from self._passes("before_usage")):
-                return False
+        if self._fault.stage == "before_usage" and not (yield from self._passes("before_usage", framer.flush())):
+            return False
         session.settle(ends_at)
         closing = [sse.usage(answer.finish_reason, answer.usage), sse.DONE_EVENT]
         if self._fault.stage == "before_done":
             told = closing if self._fault.kind == "done_then_hang" else closing[:1]
-            yield from self._write([*framer.writes(told), *framer.flush()])
-            if not (yield from self._passes("before_done")):
+            if not (yield from self._passes("before_done", [*framer.writes(told), *framer.flush()])):
                 return False
             closing = closing[1:]
         *writes, last = [*framer.writes(closing), *framer.flush()]
-        yield from self._write(writes)
-        if writes:
-            yield from self._do(Flush())
+        if writes and not ((yield from self._write(writes)) and (yield from self._do(Flush()))):
+            return False
         return (yield from self._finish(End(last)))
 
-    def _passes(self, stage: Stage) -> Moves:
-        """Strike if the fault is about this stage; False when that was the end of the answer."""
+    def _passes(self, stage: Stage, before: Iterable[bytes] = ()) -> Moves:
+        """Strike, once all ``before`` is written, if the fault is about this stage; False when the answer is over."""
+        if not (yield from self._write(before)):
+            return False
         fault, kind = self._fault, self._fault.kind
         # What strikes before anything was sent is planned from the arrival on, and no lateness adds to it.
         since = self._exchange.arrived if stage == "before_headers" else self._now
@@ -188,7 +184,8 @@ class Script:
             case _:
                 self._exchange.struck, self._exchange.ending = True, "fault"
                 for move in self._break(kind, inf if fault.for_s is None else since + fault.for_s):
-                    yield from self._do(move)
+                    if not (yield from self._do(move)):
+                        break
                 return False
 
     def _break(self, kind: Breaking, until: float) -> Iterator[Move]:

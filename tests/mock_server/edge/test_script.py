@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mock_server.config import build_world
 from mock_server.core.engine import Engine
+from mock_server.core.faults import STAGES
 from mock_server.edge.admission import decide
 from mock_server.edge.exchange import Exchange, Exchanges
 from mock_server.edge.moves import End, Fin, Move, Part, Start, Until
@@ -36,9 +37,14 @@ ENGINE = Engine(build_world(WORLD, "script.toml"), 0, 0.0)
 
 
 def played(
-    fault: str, now: float, *, stream: bool = True, leaves_after: int = 10_000, late_s: float = 0.0
+    fault: str, now: float, *, stream: bool = True, leaves_after: int = 10_000, late_s: float = 0.0, test: str = ""
 ) -> tuple[Exchange, list[tuple[float, Move]]]:
-    """A call that arrives at ``now``, and all moves of its script with the moments at which they are made."""
+    """A call that arrives at ``now``, and all moves of its script with the moments at which they are made.
+
+    It is the first of its ``test``, which is a new one unless given.
+    """
+    if test:
+        ENGINE.reset(test, now)
     head = Head(
         [
             (b"authorization", b"Bearer sk-test-unlimited"),
@@ -46,7 +52,7 @@ def played(
             *([(b"x-mock-fault", fault.encode())] if fault else []),
         ]
     )
-    exchange = Exchanges(ENGINE, 1.0, lambda: 0.0).open(now, f"test-{next(NUMBERS)}")
+    exchange = Exchanges(ENGINE, 1.0, lambda: 0.0).open(now, test or f"test-{next(NUMBERS)}")
     body = chat(strategy={"models": ["slow/steady"]}, max_tokens=20, stream=stream)
     decision = decide(exchange, head, b"", json.dumps(body).encode())
     made = list(islice(made_moves(exchange, decision, now + late_s, leaves_after), 2_000))
@@ -100,6 +106,14 @@ def test_a_client_that_leaves_ends_the_script(stream: bool) -> None:
     exchange, made = played("", 0.0, stream=stream, leaves_after=1)
     assert len(made) == 1
     assert exchange.ending == "abandoned"
+
+
+@pytest.mark.parametrize("fault", ["", *(f"eof;stage={stage};" for stage in STAGES[1:])])
+def test_a_client_that_leaves_between_two_writes_is_written_nothing_more(fault: str) -> None:
+    fault += "framing=bytewise"
+    for leaves_after in range(3, len(played(fault, 0.0, test="same")[1]), 97):
+        exchange, made = played(fault, 0.0, leaves_after=leaves_after, test="same")
+        assert (len(made), exchange.ending) == (leaves_after, "abandoned")
 
 
 def test_a_stall_waits_until_the_client_has_left_and_then_closes() -> None:
