@@ -177,12 +177,16 @@ class Exchange(Struct, eq=False):
 
     def stream_head(self, answer: Answer, first_at: float, ends_at: float, now: float) -> Headers:
         """The header lines of a stream of 200."""
-        headers = self._answer_headers(EVENTS_TYPE, answer, first_at, ends_at, now)
-        headers.append(NO_CACHE)
-        return headers
+        return self._answer_headers(EVENTS_TYPE, answer, first_at, ends_at, now, NO_CACHE)
 
     def _answer_headers(
-        self, kind: tuple[bytes, bytes], answer: Answer, first_at: float, ends_at: float, now: float
+        self,
+        kind: tuple[bytes, bytes],
+        answer: Answer,
+        first_at: float,
+        ends_at: float,
+        now: float,
+        *more: tuple[bytes, bytes],
     ) -> Headers:
         session = self.session
         assert session is not None  # who answers has a session
@@ -194,6 +198,7 @@ class Exchange(Struct, eq=False):
             ends_at += self.fault.adds_s
         wasted = session.attempt.started - started
         headers = self._headers(kind, ends_at - started, first_at - started, wasted, now)
+        headers += more
         return with_added(headers, session.headers) if session.headers else headers
 
     def _headers(self, kind: tuple[bytes, bytes], planned: float, first: float, wasted: float, now: float) -> Headers:

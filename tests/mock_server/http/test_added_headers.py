@@ -44,6 +44,13 @@ def test_a_canned_answer_may_add_some(mock: Mock, stream: bool) -> None:
     assert second.headers["ratelimit"].startswith('"minute"')
 
 
+@pytest.mark.parametrize("name", ["cache-control", "Content-Type"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_line_of_a_canned_answer_takes_the_place_of_the_mocks_own(mock: Mock, name: str, stream: bool) -> None:
+    queue(mock, "answers", replies=[{"text": "Sunny.", "headers": {name: "mine"}}])
+    assert mock.call(chat(stream=stream)).headers.get_list(name) == ["mine"]
+
+
 def test_bytes_are_what_they_say(mock: Mock) -> None:
     queue(mock, "faults", code=500, times=1, headers={"X-Size": "größe"})
     with mock.connect() as connection:
