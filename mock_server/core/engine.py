@@ -100,24 +100,30 @@ class Engine:
             scope = self._new_scope(test, now)
             scope.forgotten = test in self._forgotten
             self._scopes[test] = scope
-            if len(self._scopes) > MAX_SCOPES:
-                self._forget_one()
+            while len(self._scopes) > MAX_SCOPES and self._forget_one():
+                pass
         else:
             self._scopes[test] = scope
         return scope
 
-    def _forget_one(self) -> None:
-        """Forget the test that was used the longest ago, of those with nothing in flight, but for the newest."""
+    def has_forgotten(self, test: str) -> bool:
+        """Whether all about ``test`` has been forgotten, and it was not reset since."""
+        scope = self._scopes.get(test)
+        return test in self._forgotten if scope is None else scope.forgotten
+
+    def _forget_one(self) -> bool:
+        """Forget the test that was used the longest ago, of those with nothing going on, but for the newest."""
         others = islice(self._scopes.values(), len(self._scopes) - 1)
-        idle = next((scope.test for scope in others if not scope.in_flight), None)
+        idle = next((scope.test for scope in others if not (scope.open or scope.in_flight)), None)
         if idle is None:
-            return
+            return False
         del self._scopes[idle]
         self._forgotten.pop(idle, None)
         self._forgotten[idle] = None
         if len(self._forgotten) > _MAX_FORGOTTEN:
             del self._forgotten[next(iter(self._forgotten))]
         self.when_forgotten(idle)
+        return True
 
     def reset(self, test: str | None, now: float) -> None:
         """Forget the state of ``test``, or of everybody when it is None; calls in flight settle in the old state."""

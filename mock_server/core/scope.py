@@ -39,6 +39,7 @@ class Scope:
         "incidents",
         "models",
         "occurrences",
+        "open",
         "planner",
         "queued",
         "rankings",
@@ -65,6 +66,7 @@ class Scope:
         self.begun = now
         self.retired = False  # a reset has put another in its place: what goes on in it is nobody's business
         self.forgotten = False  # the test was known before, and all about it has been forgotten since
+        self.open = 0  # exchanges that are not closed yet
         self.used = 0  # tokens charged, as the journal was told: to be checked against the ledgers
         self.catalogue = catalogue
         self.rankings = rankings  # shared by all scopes that have the world's models as they are

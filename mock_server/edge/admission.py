@@ -38,10 +38,10 @@ def decide(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session
 
 def enter(exchange: Exchange, head: Head, method: str) -> Refusal | None:
     """The checks that need no body."""
+    engine, now = exchange.shared.engine, exchange.arrived
+    exchange.belong(state := engine.scope(exchange.test, now))
     if method != LLM_AUTO.method:
         return not_allowed(LLM_AUTO.method)
-    engine, now = exchange.shared.engine, exchange.arrived
-    exchange.state = state = engine.scope(exchange.test, now)
     account = engine.authenticate(state, head.api_key(), now)
     if isinstance(account, Refusal):
         return account

@@ -141,6 +141,11 @@ class Exchange(Struct, eq=False):
         session.refuse(now)
         return self.force(strike.code, strike.headers)
 
+    def belong(self, state: Scope) -> None:
+        """It is a request of this test, which is not forgotten before it is closed."""
+        self.state = state
+        state.open += 1
+
     def commit(self, choice: Choice) -> None:
         """The call goes ahead: the rules count it."""
         choice.commit()
@@ -248,6 +253,7 @@ class Exchange(Struct, eq=False):
         if self.keep is not None:
             self.keep(self._kept())
         if (state := self.state) is not None:
+            state.open -= 1
             state.used += charged
             if state.retired:  # a reset came between: nobody is to hear of this call
                 return

@@ -74,6 +74,8 @@ class Api:
     def refused(self, arrived: float, head: Head, refusal: Refusal, *, noted: bool = True) -> WholeAnswer:
         """The answer to what is no call of the API; ``noted``: it is in the journal."""
         exchange, clock = self.open(arrived, head)
+        if noted:
+            exchange.belong(self._context.scope(head.test))
         whole = exchange.refusal(refusal, clock.now())
         if noted:
             exchange.ending = "complete"

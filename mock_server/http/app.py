@@ -16,6 +16,7 @@ from mock_server.contract.endpoints import LLM_AUTO
 from mock_server.contract.openapi import indented, openapi
 from mock_server.core.engine import Engine
 from mock_server.edge.admission import not_allowed, not_found
+from mock_server.edge.answers import FORGOTTEN
 from mock_server.edge.exchange import ID_HEADER
 from mock_server.edge.request import Head
 from mock_server.http.addresses import BEFORE_PATH, without_test
@@ -61,7 +62,7 @@ class MockApp(Starlette):
         if scope["type"] == "http":
             scope = without_test(scope)
             if scope["path"] != LLM_AUTO.path or scope["method"] == "OPTIONS":
-                send = self._with_id(send)
+                send = self._marked(send, Head(scope["headers"]).test)
         if self.cors and scope["type"] == "http":
             await self._preflights(scope, receive, send)
         else:
@@ -73,17 +74,21 @@ class MockApp(Starlette):
         else:
             await super().__call__(scope, receive, send)
 
-    def _with_id(self, send: Send) -> Send:
-        """Give an answer that has no id one: whatever is no call of the API."""
+    def _marked(self, send: Send, test: str) -> Send:
+        """Let an answer to what is no call of the API have an id, and say if its test was forgotten."""
 
-        async def send_with_id(message: Message) -> None:
+        async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = message.setdefault("headers", [])
-                if not any(name == ID_HEADER for name, _ in headers):
-                    message["headers"] = [*headers, self.context.exchanges.id_line()]
+                headers = [*message.get("headers", ())]
+                names = {name for name, _ in headers}
+                if ID_HEADER not in names:
+                    headers.append(self.context.exchanges.id_line())
+                if FORGOTTEN[0] not in names and self.context.engine.has_forgotten(test):
+                    headers.append(FORGOTTEN)
+                message["headers"] = headers
             await send(message)
 
-        return send_with_id
+        return send_marked
 
     @property
     def meter(self) -> LoadMeter:

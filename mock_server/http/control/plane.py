@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from mock_server.contract.errors import INVALID_API_KEY, Refusal
 from mock_server.contract.openapi import indented
-from mock_server.edge.answers import FORGOTTEN, JSON_TYPE, NO_TIMING, error_body, error_headers
+from mock_server.edge.answers import JSON_TYPE, NO_TIMING, error_body, error_headers
 from mock_server.edge.request import WRONG_TYPE, Head, bad_directive
 from mock_server.http.body import read_body
 from mock_server.http.context import Context
@@ -67,15 +67,14 @@ class Control:
             return refused(context, untrusted)
         try:
             asked = await _read(endpoint, request)
+            if asked.test is not None:
+                context.scope(asked.test)  # whatever is asked of a test is a use of it
             said = endpoint.handler(context, asked)
             if isinstance(said, Awaitable):
                 said = await said
         except MistakeError as error:
             return refused(context, error.refusal)
-        response = _json(said)
-        if asked.test is not None and context.scope(asked.test).forgotten:
-            response.raw_headers.append(FORGOTTEN)
-        return response
+        return _json(said)
 
     def _distrust(self, request: Request) -> Refusal | None:
         """Why the request is not to be answered: without the token, or for another host where there is none."""

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.mock_server.http.test_protocol import a_call, instant_mock
-from tests.mock_server.served import Call, Got, Served
+from tests.mock_server.served import Call, Got, Served, Transport, bytes_of, read, until
 from tests.mock_server.wire import heads
 
 CONTROL = "/__mock__/"
@@ -81,20 +81,47 @@ def test_a_test_is_forgotten_whole_and_its_answers_and_entries_say_so_when_it_co
         of("mine", control("GET", "clock")),
         of("mine", control("GET", "faults")),
         of("mine", a_call()),
+        of("mine", a_call())._replace(method="PUT"),
+        of("mine", a_call())._replace(path="/nowhere"),
+        of("mine", control("GET", "nowhere")),
+        of("mine", control("GET", "accounts/nobody")),
         of("mine", control("GET", "requests")),
         of("mine", control("POST", "reset", {})),
         of("mine", a_call()),
     )
     got = all_of(served, *before, *others, *after)
-    assert all(b"x-mock-test-forgotten" not in dict(each.headers) for each in got[:-7])
-    account, clock, faults, call, requests, _, reset = got[-7:]
+    assert all(b"x-mock-test-forgotten" not in dict(each.headers) for each in got[: -len(after)])
+    account, clock, faults, call, *refused, requests, _, reset = got[-len(after) :]
+    assert [each.status for each in refused] == [405, 404, 404, 404]
     assert said(account)["balance"] == 100_000_000  # type: ignore[index]  # an object
     assert said(clock)["own"] is False  # type: ignore[index]
     assert said(faults) == {"faults": []}
-    assert [entry["forgotten"] for entry in said(requests)["entries"]] == [True, False]  # type: ignore[index]
-    for each in (account, clock, faults, call, requests):
-        assert dict(each.headers)[b"x-mock-test-forgotten"] == b"1000"
+    told = [(entry["status"], entry["forgotten"]) for entry in said(requests)["entries"]]  # type: ignore[index]
+    assert told == [(404, True), (405, True), (200, True), (200, False)]
+    for each in (account, clock, faults, call, *refused, requests):
+        assert [value for name, value in each.headers if name == b"x-mock-test-forgotten"] == [b"1000"]
     assert b"x-mock-test-forgotten" not in dict(reset.headers)
+
+
+def test_a_test_with_a_call_that_is_still_arriving_is_not_forgotten() -> None:
+    mock, transport, sent = instant_mock(), Transport(), bytes_of(of("mine", a_call()))
+    served = Served(mock)
+    closed = of("mine", control("PUT", "accounts/sk-test-pro", {"balance": 5}))
+    others = [of(f"other-{number}", control("GET", "clock")) for number in range(1_001)]
+
+    async def arrive_slowly() -> list[Got]:
+        connection, first = Served(mock).connect(transport), await served.answer(closed)
+        connection.data_received(sent[:-5])
+        await asyncio.sleep(0)
+        found = [await served.answer(call) for call in (*others, of("mine", control("GET", "accounts/sk-test-pro")))]
+        connection.data_received(sent[-5:])
+        await until(lambda: bool(transport.written))
+        return [first, found[-1], read(transport.written, closed=False)]
+
+    _, account, answer = asyncio.run(arrive_slowly())
+    assert said(account)["balance"] == 5  # type: ignore[index]
+    assert answer.status == 200
+    assert b"x-mock-test-forgotten" not in dict(account.headers) | dict(answer.headers)
 
 
 @pytest.mark.parametrize("key", ["sk-test-empty", "sk-test-limited"])
