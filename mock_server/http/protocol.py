@@ -53,6 +53,8 @@ class MockProtocol(Reception):
         """The head of a request is complete."""
         if self.large:
             self.check_head()
+        if self.parser.should_upgrade() and self.declines():
+            return
         self.arrived = monotonic()
         if self._may_hold():
             self._held = []
@@ -71,6 +73,8 @@ class MockProtocol(Reception):
     def on_message_complete(self) -> None:
         """A request is complete."""
         self.stage, self.whole = NOTHING, True
+        if self._declined:
+            return
         if self._held is None:
             self.wires[-1].arrived = monotonic()
             super().on_message_complete()
@@ -107,7 +111,7 @@ class MockProtocol(Reception):
         return (
             self.url == _URL
             and (cycle is None or cycle.response_complete)
-            and not (self.expect_100_continue or self.flow.write_paused or parser.should_upgrade())
+            and not (self.expect_100_continue or self.flow.write_paused)
             and parser.get_method() == _METHOD
             and self.limit_concurrency is None
         )

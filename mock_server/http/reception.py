@@ -10,7 +10,6 @@ No request has a timer of its own: `look`, called for every connection about onc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
@@ -18,11 +17,12 @@ from typing import Any, Final
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mock_server.contract.errors import HEADERS_TOO_LARGE, INVALID_REQUEST, REQUEST_TIMEOUT, Refusal
+from mock_server.contract.errors import INVALID_REQUEST, REQUEST_TIMEOUT, Refusal
 from mock_server.core.world import ConnectionSettings
 from mock_server.edge.answers import PLAIN_TYPE, WholeAnswer
 from mock_server.http.api import Api
 from mock_server.http.body import DRAIN_BYTES
+from mock_server.http.heads import HEAD_TOO_LARGE, HeadRefusedError, head_bytes, without_offer
 from mock_server.http.wire import CycleWire, message
 
 NOTHING: Final = 0
@@ -39,13 +39,8 @@ _NOT_HTTP: Final = "Invalid HTTP request received."
 _BROKEN_BODY: Final = Refusal(
     INVALID_REQUEST, f"{INVALID_REQUEST.message}: the body is not framed as HTTP/1.1 wants it"
 )
-_HEAD_TOO_LARGE: Final = Refusal(HEADERS_TOO_LARGE, HEADERS_TOO_LARGE.message)
 _HEAD_LATE: Final = Refusal(REQUEST_TIMEOUT, f"{REQUEST_TIMEOUT.message}: the rest of its head did not come")
 _BODY_LATE: Final = Refusal(REQUEST_TIMEOUT, f"{REQUEST_TIMEOUT.message}: the rest of its body did not come")
-
-
-class HeadTooLargeError(Exception):
-    """What the parser is stopped with."""
 
 
 class Reception(HttpToolsProtocol):
@@ -72,6 +67,7 @@ class Reception(HttpToolsProtocol):
         """The monotonic moment at which the latest head was complete."""
         self.wires: list[CycleWire] = []
         """Of the requests under way: one, or more where the client pipelines."""
+        self._declined = b""  # a head that offered another protocol, as it is without the offer
         self._since = monotonic()
         self._seen = 0.0  # the latest head at the last look
         self._bytes = 0  # of what is half-sent
@@ -84,29 +80,54 @@ class Reception(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
+        while data:
+            data = self._receive(data)
+
+    def _receive(self, data: bytes) -> bytes:
+        """Take in bytes; those that are still to be received, if any."""
         if self._refused:
             self._discard(len(data))
-            return
+            return b""
         before = self.stage
         self.whole = False
         self.large = before == HEAD or len(data) > self.limits.head_bytes
         try:
             self.parser.feed_data(data)
-        except HttpParserUpgrade:
-            self._unsupported_upgrade_warning()
+        except HttpParserUpgrade as offer:
+            again, self._declined = self._declined, b""
+            return again + data[offer.args[0] :]
         except HttpParserCallbackError as error:
-            self._refuse(_HEAD_TOO_LARGE if isinstance(error.__context__, HeadTooLargeError) else None)
-            return
+            why = error.__context__
+            self._refuse(why.refusal if isinstance(why, HeadRefusedError) else None)
+            return b""
         except HttpParserError:
             self._refuse(None)
-            return
+            return b""
         if self.stage != NOTHING:
             self._half_sent(before, len(data))
+        return b""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A line of the head, in place of uvicorn's, or a trailer, which must not pass for one (RFC 9110, 6.5.1)."""
+        if self.stage == HEAD:
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def check_head(self) -> None:
-        """The head that may be too large is complete; raises :class:`HeadTooLargeError`."""
+        """The head that may be too large is complete; raises :class:`HeadRefusedError`."""
         if self._head_bytes() > self.limits.head_bytes:
-            raise HeadTooLargeError
+            raise HeadRefusedError(HEAD_TOO_LARGE)
+
+    def declines(self) -> bool:
+        """Whether the head that is complete, and offers another protocol, is to be read again without the offer.
+
+        Raises :class:`HeadRefusedError`.
+        """
+        parser = self.parser
+        self._declined = without_offer(parser.get_method(), self.url, parser.get_http_version(), self.headers)
+        return bool(self._declined)
 
     def _half_sent(self, before: int, size: int) -> None:
         """A read of ``size`` bytes has left something incomplete; ``before`` is the stage it found."""
@@ -118,20 +139,18 @@ class Reception(HttpToolsProtocol):
             # Where in a read a head begins, the parser tells only if it is at its start.
             self._bytes += size if same or (before == NOTHING and not self.whole) else self._head_bytes()
             if self._bytes > self.limits.head_bytes:
-                self._refuse(_HEAD_TOO_LARGE)
+                self._refuse(HEAD_TOO_LARGE)
             return
         self.let_go()
         self._bytes += size
         self._bare_bytes = self._bare_bytes + size if same and not self.pieces else 0
         self.pieces = False
         if self._bare_bytes > self.limits.head_bytes:
-            self._refuse(_HEAD_TOO_LARGE)
+            self._refuse(HEAD_TOO_LARGE)
 
     def _head_bytes(self) -> int:
         """Of the head so far, as far as the parser has told."""
-        lines: Sequence[tuple[bytes, bytes]] = self.headers
-        request_line = len(self.parser.get_method()) + len(self.url) + len(b"  HTTP/1.1\r\n")
-        return request_line + sum(len(name) + len(value) + 4 for name, value in lines) + 2
+        return head_bytes(self.parser.get_method(), self.url, self.headers)
 
     def end_of_turn(self) -> None:
         """Answer what has come whole and waits for that."""
