@@ -22,6 +22,7 @@ from mock_server.core.world import ConnectionSettings
 from mock_server.edge.answers import PLAIN_TYPE, WholeAnswer
 from mock_server.http.api import Api
 from mock_server.http.body import DRAIN_BYTES
+from mock_server.http.hangup import has_hung_up
 from mock_server.http.heads import HEAD_TOO_LARGE, HeadRefusedError, head_bytes, without_offer
 from mock_server.http.wire import CycleWire, message
 
@@ -165,8 +166,10 @@ class Reception(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def look(self, now: float) -> None:
-        """Send away a client that has been waited for too long, at the monotonic moment ``now``."""
-        if self._refused:
+        """Send away a client that has been waited for too long, at the monotonic moment ``now``, or that has left."""
+        if self.flow.read_paused and self._has_hung_up():
+            self.transport.abort()
+        elif self._refused:
             self._look_after_refusal(now)
         elif self.transport.is_closing():
             pass
@@ -181,6 +184,10 @@ class Reception(HttpToolsProtocol):
             self._since, self._seen = now, self.arrived
         elif now - self._since > self.limits.idle_timeout_s:
             self.transport.close()
+
+    def _has_hung_up(self) -> bool:
+        connection = self.transport.get_extra_info("socket")
+        return connection is not None and not self.transport.is_closing() and has_hung_up(connection.fileno())
 
     def _look_at_body(self, now: float) -> None:
         waits = self.pipeline or self.flow.read_paused or self.cycle.waiting_for_100_continue

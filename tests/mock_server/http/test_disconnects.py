@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,22 @@ def test_a_stream_is_given_up_even_where_more_calls_wait_behind_it(start_mock: S
     next(connection.chunks())
     leave(connection, "reset")
     eventually(lambda: forgotten(own))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not tell")
+@pytest.mark.parametrize("how", ["fin", "reset"])
+@pytest.mark.parametrize("fault", ["stall", "stall;stage=mid_stream", "done_then_hang", "delay;for=86400", ""])
+def test_an_answer_without_end_is_given_up_even_where_more_calls_wait_behind_it(
+    slow_mock: Mock, fault: str, how: str
+) -> None:
+    connection = slow_mock.connect()
+    stream = "stage" in fault or fault == "done_then_hang"
+    hanging = raw_call(LONG | {"stream": stream, "max_tokens": 1 if fault else 20_000})
+    struck = hanging.replace(b"Host", b"X-Mock-Fault: %b\r\nHost" % fault.encode() if fault else b"Host")
+    connection.send((struck + hanging * 2).replace(b"sk-test-unlimited", KEY.encode()))
+    eventually(lambda: slow_mock.account(KEY)["in_flight"] == 1)
+    leave(connection, how)
+    eventually(lambda: forgotten(slow_mock))
 
 
 def test_a_client_that_leaves_does_not_disturb_the_others(slow_mock: Mock) -> None:
