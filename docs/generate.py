@@ -7,14 +7,17 @@ fails when a page is stale.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from mock_server.contract.accounts import PLANS, TEST_KEYS
 from mock_server.core.faults import FRAMING_MEANINGS, STAGE_MEANINGS, STAGES, TABLE
 from mock_server.core.world import World
+from mock_server.edge.journal import Entry
 from mock_server.http.control.asked import fields_of
 from mock_server.http.control.table import OPERATIONS, PREFIX
 from mock_server.judge.rules import RULES as CLIENT_RULES
@@ -86,6 +89,16 @@ def _control() -> str:
         takes = f"`{endpoint.shown}`" if endpoint.shown else query
         rows.append((f"`{endpoint.method} {path}`", takes, endpoint.meaning, endpoint.without_test))
     return _table(("request", "takes", "what it does", "without `X-Mock-Test` about"), rows)
+
+
+def _entry() -> str:
+    _, components = msgspec.json.schema_components([Entry])
+    properties = components[Entry.__name__]["properties"]
+    return _meanings("field", ((field.encode_name, _described(properties, field)) for field in fields_of(Entry)))
+
+
+def _described(properties: Mapping[str, Mapping[str, str]], field: msgspec.inspect.Field) -> str:
+    return properties[field.encode_name]["description"]
 
 
 def _checks() -> str:
@@ -166,6 +179,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "keys": _keys,
     "plans": _plans,
     "control": _control,
+    "entry": _entry,
     "checks": _checks,
     "breaks": _breaks,
     "readers": _readers,

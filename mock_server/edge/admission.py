@@ -15,6 +15,8 @@ from mock_server.core.idempotency import Conflict
 from mock_server.core.rules import NO_CHOICE, Identity
 from mock_server.core.session import Session
 from mock_server.edge.exchange import Exchange
+from mock_server.edge.keys import find_key
+from mock_server.edge.notes import hash_of
 from mock_server.edge.request import TOO_LARGE, WRONG_TYPE, Head, read_directives
 
 MAX_IDEMPOTENCY_KEY: Final = 255
@@ -33,6 +35,7 @@ def not_allowed(allowed: str) -> Refusal:
 def decide(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session | Refusal:
     """Decide a call of the API's endpoint by the documented method that has arrived whole."""
     refusal = enter(exchange, head, LLM_AUTO.method)
+    note_body(exchange, query, body)
     return admit(exchange, head, query, body) if refusal is None else refusal
 
 
@@ -47,6 +50,16 @@ def enter(exchange: Exchange, head: Head, method: str) -> Refusal | None:
         return account
     exchange.account = account
     return None
+
+
+def note_body(exchange: Exchange, query: bytes, body: bytes) -> None:
+    """Note the body, empty where it did not come whole, and where the key stood, of an exchange that was entered."""
+    notes = exchange.notes
+    if body:
+        notes.body_hash = hash_of(body)
+    if exchange.account is None or query:
+        known = exchange.shared.engine.world.accounts
+        notes.key_place, notes.key = find_key(notes.head, notes.path, query, body, known)
 
 
 def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session | Refusal:
@@ -120,5 +133,5 @@ def _recall(exchange: Exchange, account: Account, key: bytes, body: bytes) -> Se
     if known is None:
         exchange.keep = partial(state.idempotency.finish, name)
         return None
-    exchange.request_id = known.answer.request_id
+    exchange.request_id, exchange.notes.replayed = known.answer.request_id, True
     return exchange.shared.engine.replay(state, account, known.answer, exchange.arrived)

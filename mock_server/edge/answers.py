@@ -36,12 +36,16 @@ FORGOTTEN: Final = (b"x-mock-test-forgotten", b"%d" % MAX_SCOPES)
 
 
 class WholeAnswer(Struct, frozen=True, gc=False):
-    """An answer that is sent in one piece; whoever sends it announces its length too, unless it is ``streamed``."""
+    """An answer that is sent in one piece; whoever sends it announces its length too, unless it is ``streamed``.
+
+    ``pieces`` is how many pieces of text a stream has.
+    """
 
     status: int
     headers: Headers
     body: bytes
     streamed: bool = False
+    pieces: int = 0
 
 
 class Timing(Struct, frozen=True, gc=False):

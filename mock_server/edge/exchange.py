@@ -35,6 +35,7 @@ from mock_server.edge.answers import (
     with_added,
 )
 from mock_server.edge.journal import Entry, Journal
+from mock_server.edge.notes import Notes
 
 ID_HEADER: Final = b"x-request-id"
 _NO_STEPS: Final[tuple[Step, ...]] = ()
@@ -60,9 +61,9 @@ class Exchanges:
         """The header line with an id for one more request, which is no exchange."""
         return id_line(next(self._ids))
 
-    def open(self, arrived: float, test: str) -> Exchange:
-        """An exchange for a request that arrived at a simulated moment on the clock that ``test`` goes by."""
-        return Exchange(self, arrived, next(self._ids), test)
+    def open(self, arrived: float, notes: Notes) -> Exchange:
+        """An exchange for a request that arrived at a simulated moment on the clock that its test goes by."""
+        return Exchange(self, arrived, next(self._ids), notes.head.test, notes)
 
 
 class Exchange(Struct, eq=False):
@@ -79,6 +80,7 @@ class Exchange(Struct, eq=False):
     arrived: float
     request_id: str
     test: str
+    notes: Notes
     state: Scope | None = None
     account: Account | None = None
     session: Session | None = None
@@ -168,6 +170,7 @@ class Exchange(Struct, eq=False):
         headers = with_added(headers + error_headers(refusal, self.shared.scale), refusal.headers)
         if self.applied:
             headers.append((b"preference-applied", self.applied.encode("latin-1")))
+        self.notes.announce(headers, shared.unix_now)
         self.code = refusal.kind.code
         self._status = status_of(refusal, shared.engine.world.gateway.model_unavailable_status)
         return WholeAnswer(self._status, headers, error_body(refusal))
@@ -204,7 +207,10 @@ class Exchange(Struct, eq=False):
         wasted = session.attempt.started - started
         headers = self._headers(kind, ends_at - started, first_at - started, wasted, now)
         headers += more
-        return with_added(headers, session.headers) if session.headers else headers
+        if session.headers:
+            headers = with_added(headers, session.headers)
+            self.notes.announce(headers, self.shared.unix_now)
+        return headers
 
     def _headers(self, kind: tuple[bytes, bytes], planned: float, first: float, wasted: float, now: float) -> Headers:
         shared, session = self.shared, self.session
@@ -280,6 +286,7 @@ class Exchange(Struct, eq=False):
                 self.struck,
                 steps,
                 state is not None and state.forgotten,
+                *self.notes.fields(account),
             ),
             "" if account is None else account.key,
             route,

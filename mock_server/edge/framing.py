@@ -47,6 +47,15 @@ class Framer:
                 out += self.flush()
         return out
 
+    @property
+    def held(self) -> int:
+        """How many events are held back."""
+        return len(self._held)
+
+    def batches(self, texts: list[str]) -> list[list[str]]:
+        """Pieces that are due, those together that leave together."""
+        return [texts] if self._framing is None else [[text] for text in texts] or [[]]
+
     def flush(self) -> list[bytes]:
         """The writes of what was held back."""
         held, self._held = b"".join(self._held), []

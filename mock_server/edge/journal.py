@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol, TypeVar
+from typing import Annotated, Final, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from mock_server.core.session import Route, Step
@@ -17,59 +17,72 @@ T = TypeVar("T")
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """One finished request. Durations are wall milliseconds; ``key`` shows the last four characters only.
+    """One finished request."""
 
-    ``fault`` is what was to strike it, and ``struck`` whether it did. ``forgotten`` says that all about its test had
-    been forgotten since the test was last seen.
-
-    ``arrived_unix_s`` is calendar time, ``at_s`` the moment on the test's clock. ``connection`` numbers connections
-    since the start and ``on_connection`` the requests on one, both 0 where the server hides them. ``body_hash`` is
-    equal for equal bodies and "" where none was read. ``retry_count`` is what the client says of itself,
-    ``retry_after_s`` (wall seconds) and ``should_retry`` what the answer announced. ``pieces`` and ``sent_bytes`` were
-    handed over. ``left_ms`` and ``left_in`` tell when and at which stage the client left, where it left early.
-    ``attested`` is what the application was said to have made of the answer.
-    """
-
-    request_id: str
-    at_s: float
-    test: str
-    key: str
-    status: int
-    code: str
-    stream: bool
-    provider: str
-    model: str
-    prompt_tokens: int
-    completion_tokens: int
-    charged: int
-    planned_ms: float
-    first_ms: float
-    overhead_ms: float
-    took_ms: float
-    ending: str
-    fault: str
-    struck: bool
-    attempts: tuple[Step, ...]
-    forgotten: bool
-    arrived_unix_s: float = 0.0
-    connection: int = 0
-    on_connection: int = 0
-    method: str = "POST"
-    path: str = ""
-    content_type: str = ""
-    body_hash: str = ""
-    key_place: str = ""
-    idempotency_key: str = ""
-    replayed: bool = False
-    retry_count: int | None = None
-    retry_after_s: float | None = None
-    should_retry: bool | None = None
-    first_byte_ms: float | None = None
-    pieces: int = 0
-    sent_bytes: int = 0
-    left_ms: float | None = None
-    left_in: str = ""
-    attested: str = ""
+    request_id: Annotated[str, Meta(description="its `X-Request-Id`; a replayed answer has that of the first")]
+    at_s: Annotated[float, Meta(description="when it arrived, in simulated seconds on its test's clock")]
+    test: Annotated[str, Meta(description="the test id")]
+    key: Annotated[str, Meta(description="the last four characters of the API key, where an account has it")]
+    status: Annotated[int, Meta(description="the status of the answer; 0 where there was none")]
+    code: Annotated[str, Meta(description="the code of the error")]
+    stream: Annotated[bool, Meta(description="whether a stream was asked for")]
+    provider: Annotated[str, Meta(description="who answered")]
+    model: Annotated[str, Meta(description="which model answered")]
+    prompt_tokens: Annotated[int, Meta(description="tokens of the prompt")]
+    completion_tokens: Annotated[int, Meta(description="tokens of the whole answer")]
+    charged: Annotated[int, Meta(description="tokens charged")]
+    planned_ms: Annotated[float, Meta(description="when the last byte was planned for, in ms from the arrival")]
+    first_ms: Annotated[float, Meta(description="when the first piece was planned for, in ms from the arrival")]
+    overhead_ms: Annotated[float, Meta(description="the mock's own time up to the first byte, in ms")]
+    took_ms: Annotated[
+        float,
+        Meta(description="ms from the arrival until all was over, by the test's clock, which may have been steered"),
+    ]
+    ending: Annotated[
+        str,
+        Meta(description="complete: all was handed over; fault: a fault ended it; abandoned: the client had left"),
+    ]
+    fault: Annotated[str, Meta(description="the fault, or forced code, that was to strike it")]
+    struck: Annotated[bool, Meta(description="whether that struck")]
+    attempts: Annotated[tuple[Step, ...], Meta(description="the tries of providers, in simulated seconds")]
+    forgotten: Annotated[bool, Meta(description="all about its test had been forgotten since the test was last seen")]
+    arrived_unix_s: Annotated[float, Meta(description="when it arrived, in seconds of the calendar (Unix)")] = 0.0
+    connection: Annotated[
+        int, Meta(description="the number of its connection since the start; 0 where the server hides it")
+    ] = 0
+    on_connection: Annotated[
+        int, Meta(description="1 for the first request on its connection, then 2, …; 0 where that is not known")
+    ] = 0
+    method: Annotated[str, Meta(description="the method")] = "POST"
+    path: Annotated[str, Meta(description="the path, without the query and without `/__test__/ID`")] = ""
+    content_type: Annotated[str, Meta(description="its `Content-Type`, the first 128 characters")] = ""
+    body_hash: Annotated[
+        str, Meta(description="the same for the same body, byte by byte; empty where none was read to its end")
+    ] = ""
+    key_place: Annotated[
+        str,
+        Meta(description="where a key stood: `authorization` or another header, `query`, `path`, `body`; or nowhere"),
+    ] = ""
+    idempotency_key: Annotated[str, Meta(description="its `Idempotency-Key`")] = ""
+    replayed: Annotated[bool, Meta(description="whether that key was answered with what it got before")] = False
+    retry_count: Annotated[int | None, Meta(description="its `X-Stainless-Retry-Count`")] = None
+    retry_after_s: Annotated[
+        float | None, Meta(description="the `Retry-After` of the answer, in seconds; of a date, from then on")
+    ] = None
+    should_retry: Annotated[bool | None, Meta(description="the `X-Should-Retry` of the answer")] = None
+    first_byte_ms: Annotated[
+        float | None, Meta(description="wall ms from the arrival until the head of the answer was handed over")
+    ] = None
+    pieces: Annotated[int, Meta(description="pieces of text of a stream that were handed over")] = 0
+    sent_bytes: Annotated[int, Meta(description="bytes of the body that were handed over")] = 0
+    left_ms: Annotated[
+        float | None,
+        Meta(description="wall ms from the arrival until the client left, where it left before all was sent"),
+    ] = None
+    left_in: Annotated[str, Meta(description="the stage in which it left then, as in the table of stages")] = ""
+    attested: Annotated[
+        str, Meta(description="what the application made of the answer, as `POST /__mock__/outcomes/ID` was told")
+    ] = ""
 
 
 class Record(Struct, frozen=True, gc=False):

@@ -42,13 +42,15 @@ def _token_of(authorization: bytes) -> str:
 class Head:
     """The request headers the gateway reads.
 
-    ``test`` is the test id, empty where there is none; ``wrong_test`` refuses one that cannot be.
+    ``named`` are all of them, of a name that is repeated the last. ``test`` is the test id, empty where there is none;
+    ``wrong_test`` refuses one that cannot be.
     """
 
-    __slots__ = ("authorization", "content_type", "faults", "idempotency", "prefer", "test", "wrong_test")
+    __slots__ = ("authorization", "content_type", "faults", "idempotency", "named", "prefer", "test", "wrong_test")
 
     def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        named = dict(headers)  # where a header is repeated, the last one counts, but for Prefer, which is a list
+        # Where a header is repeated, the last one counts, but for Prefer, which is a list.
+        named = self.named = dict(headers)
         self.authorization = named.get(b"authorization", b"")
         # RFC 9110, 5.3: only lists may come in several lines; two credentials, be they equal, are none.
         if len(named) < len(headers) and sum(name == b"authorization" for name, _ in headers) > 1:

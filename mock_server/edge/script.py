@@ -6,7 +6,7 @@ knows no other clock; a client that has left ends it early, and closing the exch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import assert_never
 
@@ -28,14 +28,16 @@ class Script:
     """Plays one exchange to its end: failover until an attempt is good, then its answer, whole or streamed.
 
     Mutable: the time, by how much a delay has put off all that follows, and up to which moment of the plan what is
-    planned has come, all in simulated seconds.
+    planned has come, all in simulated seconds; and how many pieces were framed, of which a few may be held back.
     """
 
-    __slots__ = ("_exchange", "_fault", "_now", "_put_off", "_reached", "_silence")
+    __slots__ = ("_exchange", "_fault", "_framed", "_notes", "_now", "_put_off", "_reached", "_silence")
 
     def __init__(self, exchange: Exchange, now: float) -> None:
         self._exchange = exchange
+        self._notes = exchange.notes
         self._fault = exchange.fault or NO_FAULT
+        self._framed = 0
         self._now = self._reached = now
         self._put_off = 0.0
         self._silence = exchange.shared.engine.world.gateway.keep_alive_s
@@ -67,6 +69,10 @@ class Script:
         if now is None:
             return False
         self._now, self._reached = now, now - self._put_off
+        if isinstance(move, Part | End):
+            self._notes.sent_bytes += len(move.data)
+        elif isinstance(move, Start):
+            self._notes.stage = "before_first_token"
         return True
 
     def _wait(self, at: float) -> Moves:
@@ -79,8 +85,14 @@ class Script:
 
     def _finish(self, last: WholeAnswer | End) -> Moves:
         """Send what completes the answer."""
-        there = yield from self._do(last)
-        self._exchange.ending = "complete" if there else "abandoned"
+        if not (yield from self._do(last)):
+            self._exchange.ending = "abandoned"
+            return False
+        self._exchange.ending = "complete"
+        if isinstance(last, WholeAnswer):
+            self._notes.handed_over(last)
+        else:
+            self._notes.pieces, self._notes.stage = self._framed, ""
         return False
 
     def _write(self, writes: Iterable[bytes]) -> Moves:
@@ -92,6 +104,21 @@ class Script:
             if now is None:
                 return False
             self._now, self._reached = now, now - self._put_off
+            self._notes.sent_bytes += len(write)
+        return True
+
+    def _hand_over(self, framer: Framer, texts: list[str], opening: Sequence[bytes] = ()) -> Moves:
+        """Send the pieces that are due, behind the ``opening`` event of the stream if that is still to be sent."""
+        notes = self._notes
+        for number, batch in enumerate(framer.batches(texts)):
+            writes = framer.pieces(batch, after=() if number else opening)
+            if number and writes and not (yield from self._do(Flush())):
+                return False
+            if not (yield from self._write(writes)):
+                return False
+            self._framed += len(batch)
+            if self._framed > framer.held:
+                notes.pieces, notes.stage = self._framed - framer.held, "mid_stream"
         return True
 
     def _stream(self, session: Session) -> Moves:
@@ -107,7 +134,7 @@ class Script:
             if not (yield from self._passes("before_first_token", [*framer.writes(events), *framer.flush()])):
                 return False
             events = []
-        there = yield from self._write(framer.pieces(timeline.due(attempt.first_at), after=events))
+        there = yield from self._hand_over(framer, timeline.due(attempt.first_at), events)
         if not there or not (yield from self._pieces(timeline, framer)):
             exchange.sent_tokens = timeline.sent_tokens
             return False
@@ -122,6 +149,8 @@ class Script:
                     return False
                 timeline.at_fault = False
             if timeline.finished:
+                if self._notes.pieces == self._framed:
+                    self._notes.stage = "before_usage"
                 return True
             if timeline.next_at <= self._reached:  # more is due than one write holds
                 there = yield from self._do(Turn() if self._fault.framing is None else Flush())
@@ -129,7 +158,7 @@ class Script:
                 there = yield from self._late_piece(timeline.next_at)
             else:
                 there = yield from self._wait(timeline.next_at)
-            if not there or not (yield from self._write(framer.pieces(timeline.due(self._reached)))):
+            if not there or not (yield from self._hand_over(framer, timeline.due(self._reached))):
                 return False
 
     def _late_piece(self, at: float) -> Moves:
@@ -166,6 +195,7 @@ class Script:
         if not (yield from self._write(before)):
             return False
         fault, kind = self._fault, self._fault.kind
+        self._notes.pieces, self._notes.stage = self._framed, "" if kind == "done_then_hang" else stage
         # What strikes before anything was sent is planned from the arrival on, and no lateness adds to it.
         since = self._exchange.arrived if stage == "before_headers" else self._now
         match kind:
@@ -235,7 +265,8 @@ class Script:
         for after_s, piece in dribbled(whole.body, self._fault.for_s):
             if not (yield from self._do(Until(begun + after_s))):
                 return False
-            yield from self._do(Part(piece))
+            if (yield from self._do(Part(piece))):
+                self._notes.stage = "mid_stream"
         session.settle(session.attempt.ends_at)
         return (yield from self._finish(End(b"")))
 

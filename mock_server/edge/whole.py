@@ -29,11 +29,12 @@ def _stream(exchange: Exchange, session: Session, until: float, now: float) -> W
         return None
     answer = session.settle(attempt.ends_at)
     assert isinstance(answer, Answer)  # what has a passage does not fail
+    ends = passage.pieces().ends
     body = (
         sse.opening(exchange.request_id, answer.model, answer.provider)
-        + sse.pieces(cut(passage.text, 0, passage.pieces().ends))
+        + sse.pieces(cut(passage.text, 0, ends))
         + sse.usage(answer.finish_reason, answer.usage)
         + sse.DONE_EVENT
     )
     headers = exchange.stream_head(answer, attempt.first_at, attempt.ends_at, now)
-    return WholeAnswer(200, headers, body, streamed=True)
+    return WholeAnswer(200, headers, body, streamed=True, pieces=len(ends))

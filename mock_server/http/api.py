@@ -17,9 +17,10 @@ from mock_server.contract.errors import INTERNAL_ERROR, Refusal
 from mock_server.core.session import Session
 from mock_server.core.world import ConnectionSettings
 from mock_server.edge import whole
-from mock_server.edge.admission import admit, decide, enter
+from mock_server.edge.admission import admit, decide, enter, note_body
 from mock_server.edge.answers import Headers, WholeAnswer, length_line
 from mock_server.edge.exchange import Exchange
+from mock_server.edge.notes import Notes
 from mock_server.edge.request import Head
 from mock_server.http.addresses import without_test
 from mock_server.http.body import read_body
@@ -30,12 +31,6 @@ from mock_server.http.wire import WIRE, NoTransportError, Wire
 
 BEGUN: Final = "mock.begun"
 """Where the scope of a request holds what was decided on arrival, as :class:`Begun`."""
-
-
-def arrival_of(scope: Scope) -> float:
-    """The monotonic moment at which a request arrived, as far as that is known."""
-    wire: Wire | None = scope.get(WIRE)
-    return monotonic() if wire is None else wire.arrived
 
 
 class Begun(NamedTuple):
@@ -61,31 +56,45 @@ class Api:
         """What the server bears with on one connection."""
         return self._context.engine.world.connection
 
-    def refuse(self, arrived: float, address: bytes, headers: Headers, refusal: Refusal) -> WholeAnswer:
+    def refuse(self, wire: Wire, method: str, address: bytes, headers: Headers, refusal: Refusal) -> WholeAnswer:
         """The answer to a request of which only a part has come, to an ``address`` that is empty where it is not known.
 
         It is in the journal as 404s are: if the address is known, and not the control plane's.
         """
         path = address.partition(b"?")[0]
         scope = without_test({"path": path.decode("latin-1"), "raw_path": path, "headers": headers})
+        exchange, clock = self._open(wire, Head(scope["headers"]), method, scope["path"])
+        note_body(exchange, address.partition(b"?")[2], b"")
         noted = path and not scope["path"].startswith(PREFIX)
-        return self.refused(arrived, Head(scope["headers"]), refusal, noted=bool(noted))
-
-    def refused(self, arrived: float, head: Head, refusal: Refusal, *, noted: bool = True) -> WholeAnswer:
-        """The answer to what is no call of the API; ``noted``: it is in the journal."""
-        exchange, clock = self.open(arrived, head)
         if noted:
-            exchange.belong(self._context.scope(head.test))
+            exchange.belong(self._context.scope(exchange.test))
         whole = exchange.refusal(refusal, clock.now())
         if noted:
-            exchange.ending = "complete"
+            _hand_over(exchange, whole)
             exchange.close(clock.now())
         return whole
 
-    def at_once(self, arrived: float, headers: Headers, body: bytes) -> WholeAnswer | Begun:
-        """Decide a POST that arrived whole at the monotonic moment ``arrived``: its answer, or what is to be played."""
+    async def refused(self, scope: Scope, receive: Receive, refusal: Refusal) -> WholeAnswer:
+        """The answer to what is no call of the API; it is in the journal."""
+        wire: Wire = scope.get(WIRE) or Wire(monotonic())
+        exchange, clock = self._open(wire, Head(scope["headers"]), scope["method"], scope["path"])
+        exchange.belong(self._context.scope(exchange.test))
+        body = await _body(exchange, clock, wire, scope, receive)
+        whole = exchange.refusal(refusal, clock.now())
+        if body is not None:
+            _hand_over(exchange, whole)
+        _close(exchange, clock, wire)
+        return whole
+
+    def at_once(
+        self, arrived: float, headers: Headers, body: bytes, connection: int, on_connection: int
+    ) -> WholeAnswer | Begun:
+        """Decide a POST that arrived whole at the monotonic moment ``arrived``: its answer, or what is to be played.
+
+        Its connection has a number, and so has the request on it.
+        """
         head = Head(headers)
-        exchange, clock = self.open(arrived, head)
+        exchange, clock = self.open(arrived, head, connection, on_connection)
         try:
             decision = decide(exchange, head, b"", body)
             answer = None
@@ -96,9 +105,19 @@ class Api:
             return Begun(exchange, clock, error)
         if answer is None:
             return Begun(exchange, clock, decision)
-        exchange.ending = "complete"
+        _hand_over(exchange, answer)
         exchange.close(now)
         return answer
+
+    def left(self, arrived: float, headers: Headers, body: bytes, connection: int, on_connection: int) -> None:
+        """Decide a POST as `at_once` does whose client has left by now; it is given up."""
+        head = Head(headers)
+        exchange, clock = self.open(arrived, head, connection, on_connection)
+        try:
+            decide(exchange, head, b"", body)
+        finally:
+            exchange.notes.left = monotonic()
+            exchange.close(clock.now())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -118,16 +137,13 @@ class Api:
     async def _receive(self, wire: Wire, scope: Scope, receive: Receive, send: Send) -> None:
         """Decide when the body has come, and play. Some refusals need no body."""
         head = Head(scope["headers"])
-        exchange, clock = self.open(wire.arrived, head)
+        exchange, clock = self._open(wire, head, scope["method"], scope["path"])
         try:
             decision: Session | Refusal | None = enter(exchange, head, scope["method"])
+            body = await _body(exchange, clock, wire, scope, receive)
+            if body is None:
+                return
             if decision is None:
-                body = wire.body() or await read_body(receive, wire)
-                if body is None:  # the client left before
-                    return
-                if WIRE not in scope:
-                    wire.arrived = monotonic()
-                exchange.arrived = clock.at(wire.arrived)  # how long a client sends is not the mock's doing
                 decision = body if isinstance(body, Refusal) else admit(exchange, head, scope["query_string"], body)
             if WIRE in scope:
                 await self._player(wire, send, clock).play(exchange, decision)
@@ -143,7 +159,7 @@ class Api:
             await self._own_error(exchange, wire, send, clock)
             raise
         finally:
-            exchange.close(clock.now())
+            _close(exchange, clock, wire)
 
     async def _play(self, begun: Begun, wire: Wire, send: Send) -> None:
         exchange, clock, decision = begun
@@ -157,7 +173,7 @@ class Api:
             await self._own_error(exchange, wire, send, clock)
             raise
         finally:
-            exchange.close(clock.now())
+            _close(exchange, clock, wire)
 
     async def _own_error(self, exchange: Exchange, wire: Wire, send: Send, clock: SimClock) -> None:
         """Answer for an error of our own as a gateway would, if nothing was sent; the server is to hear of it then."""
@@ -168,13 +184,53 @@ class Api:
         headers = [*whole.headers, length_line(whole.body)]
         await send({"type": "http.response.start", "status": whole.status, "headers": headers})
         await send({"type": "http.response.body", "body": whole.body})
-        exchange.ending = "complete"
+        _hand_over(exchange, whole)
 
     def _player(self, wire: Wire, send: Send, clock: SimClock) -> Player:
         return Player(wire, send, clock, self._context.meter)
 
-    def open(self, arrived: float, head: Head) -> tuple[Exchange, SimClock]:
-        """An exchange for a request that arrived at a monotonic moment, and the clock it goes by."""
+    def _open(self, wire: Wire, head: Head, method: str, path: str) -> tuple[Exchange, SimClock]:
+        exchange, clock = self.open(wire.arrived, head, wire.connection, wire.on_connection)
+        exchange.notes.method, exchange.notes.path = method, path
+        return exchange, clock
+
+    def open(self, arrived: float, head: Head, connection: int, on_connection: int) -> tuple[Exchange, SimClock]:
+        """An exchange for a call that arrived at a monotonic moment, and the clock it goes by."""
         context = self._context
-        clock = context.clock_of(head.test)
-        return context.exchanges.open(clock.at(arrived), head.test), clock
+        clock, exchanges = context.clock_of(head.test), context.exchanges
+        unix_s = exchanges.unix_now() - (monotonic() - arrived)
+        return exchanges.open(clock.at(arrived), Notes(head, arrived, unix_s, connection, on_connection)), clock
+
+
+async def _body(
+    exchange: Exchange, clock: SimClock, wire: Wire, scope: Scope, receive: Receive
+) -> bytes | Refusal | None:
+    """The body; a refusal where it will not come whole, None where the client left before.
+
+    A client that waits to be asked for it is not asked where its request is refused anyway.
+    """
+    notes = exchange.notes
+    body: bytes | Refusal | None = wire.body()
+    if not body:
+        unasked = exchange.account is None and b"expect" in notes.head.named
+        body = b"" if unasked else await read_body(receive, wire, notes)
+    if body is None:
+        wire.leave()
+    elif WIRE not in scope:
+        wire.arrived = monotonic()
+    exchange.arrived = clock.at(wire.arrived)  # how long a client sends is not the mock's doing
+    notes.arrived_unix_s += wire.arrived - notes.arrived
+    notes.arrived = wire.arrived
+    note_body(exchange, scope["query_string"], body if isinstance(body, bytes) else b"")
+    return body
+
+
+def _hand_over(exchange: Exchange, whole: WholeAnswer) -> None:
+    """A whole answer is handed over now."""
+    exchange.ending, exchange.notes.first_byte = "complete", monotonic()
+    exchange.notes.handed_over(whole)
+
+
+def _close(exchange: Exchange, clock: SimClock, wire: Wire) -> None:
+    exchange.notes.left = wire.left
+    exchange.close(clock.now())

@@ -20,7 +20,7 @@ from mock_server.edge.answers import FORGOTTEN
 from mock_server.edge.exchange import ID_HEADER
 from mock_server.edge.request import Head
 from mock_server.http.addresses import BEFORE_PATH, without_test
-from mock_server.http.api import Api, arrival_of
+from mock_server.http.api import Api
 from mock_server.http.context import Context
 from mock_server.http.control.plane import Control, refused
 from mock_server.http.control.table import PREFIX
@@ -111,7 +111,7 @@ class MockApp(Starlette):
         refusal = not_allowed(allow) if allow else not_found()
         if request.url.path.startswith(PREFIX):
             return refused(self.context, refusal)
-        whole = self.api.refused(arrival_of(request.scope), Head(request.scope["headers"]), refusal)
+        whole = await self.api.refused(request.scope, request.receive, refusal)
         response = Response(whole.body, whole.status)
         response.raw_headers += whole.headers
         return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import get_running_loop, sleep
 from collections.abc import Awaitable
 from math import inf
+from time import monotonic
 from typing import assert_never
 
 from starlette.types import Message, Send
@@ -33,13 +34,15 @@ class Player:
         self._steered = clock.steered
 
     async def play(self, exchange: Exchange, decision: Session | Refusal) -> None:
-        """Make every move until the script is over."""
-        clock, wire = self._clock, self._wire
+        """Make every move until the script is over; none for a client that has left before."""
+        clock, wire, notes = self._clock, self._wire, exchange.notes
         clock.in_flight += 1
         try:
             moves = Script(exchange, clock.now()).moves(decision)
-            move = next(moves, None)
+            move = None if wire.gone else next(moves, None)
             while move is not None:
+                if notes.first_byte is None and isinstance(move, Start | WholeAnswer):
+                    notes.first_byte = monotonic()
                 if isinstance(move, Until):
                     await self._sleep_until(move.at)
                 elif (message := _message_of(move)) is None:

@@ -9,6 +9,7 @@ application, sees only that; it takes nothing from the speed of the rest.
 
 from __future__ import annotations
 
+from itertools import count
 from time import monotonic
 from typing import Any, Final
 
@@ -29,8 +30,8 @@ class MockProtocol(Reception):
     """Answers at once what it can, and puts a :class:`Wire` into the scope of every other request.
 
     Mutable: of a request that may be answered at once the body so far (else None), and whether it is complete and waits
-    for the end of the turn. A class made by `protocol_for` also has ``api``, its limits, and the connections whose
-    requests were read in this turn of the event loop and are to be answered.
+    for the end of the turn. A class made by `protocol_for` also has ``api``, its limits, the numbers its connections
+    get, and the connections whose requests were read in this turn of the event loop and are to be answered.
     """
 
     turn: list[MockProtocol]
@@ -55,6 +56,7 @@ class MockProtocol(Reception):
             self.check_head()
         if self.parser.should_upgrade() and self.declines():
             return
+        self.requests += 1
         self.arrived = monotonic()
         if self._may_hold():
             self._held = []
@@ -95,9 +97,15 @@ class MockProtocol(Reception):
         if self._complete:
             self._complete = False
             if self.transport.is_closing():
-                self._held = None
+                self._leave()
             else:
                 self._answer()
+
+    def _leave(self) -> None:
+        """The client has left before the end of the turn in which its request came whole."""
+        assert self._held is not None
+        body, self._held = b"".join(self._held), None
+        self.api.left(self.arrived, self.headers, body, self.number, self.requests)
 
     def give_up(self, error: Exception) -> None:
         """Answering went wrong in a way of our own: say so, and hang up."""
@@ -119,7 +127,7 @@ class MockProtocol(Reception):
     def _answer(self) -> None:
         assert self._held is not None
         body, self._held = b"".join(self._held), None
-        outcome = self.api.at_once(self.arrived, self.headers, body)
+        outcome = self.api.at_once(self.arrived, self.headers, body, self.number, self.requests)
         if isinstance(outcome, Begun):
             self._start(outcome)
             self.cycle.keep_alive = self._keep_alive
@@ -178,7 +186,8 @@ class MockProtocol(Reception):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left, or was sent away."""
-        self._held, self._complete = None, False
+        self.end_of_turn()
+        self._held = None
         super().connection_lost(exc)
         for wire in self.wires:
             wire.leave()
@@ -196,4 +205,4 @@ def _end_turn(turn: list[MockProtocol]) -> None:
 
 def protocol_for(api: Api) -> type[MockProtocol]:
     """A class of connections to one mock's API, for uvicorn's setting ``http``."""
-    return type("ApiProtocol", (MockProtocol,), {"api": api, "limits": api.limits, "turn": []})
+    return type("ApiProtocol", (MockProtocol,), {"api": api, "limits": api.limits, "numbers": count(1), "turn": []})

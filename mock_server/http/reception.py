@@ -10,6 +10,8 @@ No request has a timer of its own: `look`, called for every connection about onc
 
 from __future__ import annotations
 
+from asyncio import Transport
+from collections.abc import Iterator
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
@@ -24,7 +26,7 @@ from mock_server.http.api import Api
 from mock_server.http.body import DRAIN_BYTES
 from mock_server.http.hangup import has_hung_up
 from mock_server.http.heads import HEAD_TOO_LARGE, HeadRefusedError, head_bytes, without_offer
-from mock_server.http.wire import CycleWire, message
+from mock_server.http.wire import CycleWire, Wire, message
 
 NOTHING: Final = 0
 """Nothing of a request has come; or it has come whole."""
@@ -54,6 +56,7 @@ class Reception(HttpToolsProtocol):
 
     api: Api
     limits: ConnectionSettings
+    numbers: Iterator[int]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,6 +69,10 @@ class Reception(HttpToolsProtocol):
         """Whether the head that is being read may be too large."""
         self.arrived = 0.0
         """The monotonic moment at which the latest head was complete."""
+        self.number = 0
+        """Of the connection, since the start of the mock."""
+        self.requests = 0
+        """How many heads came whole on this connection."""
         self.wires: list[CycleWire] = []
         """Of the requests under way: one, or more where the client pipelines."""
         self._declined = b""  # a head that offered another protocol, as it is without the offer
@@ -78,6 +85,11 @@ class Reception(HttpToolsProtocol):
         self._unsaid = False
         self._lingers_until: float | None = None
         self._discarded = 0
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A client has connected."""
+        self.number = next(self.numbers)
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -241,7 +253,9 @@ class Reception(HttpToolsProtocol):
         else:
             # Before the first header line it is not known whether the address is all there.
             address = self.url if self.headers and noted else b""
-            whole = self.api.refuse(monotonic(), address, self.headers, self._refusal)
+            wire = Wire(monotonic(), self.number, self.requests + 1)
+            method = self.parser.get_method().decode("latin-1")
+            whole = self.api.refuse(wire, method, address, self.headers, self._refusal)
         return message(whole, self.server_state.default_headers, keep_alive=False)
 
     def _hang_up(self) -> None:

@@ -39,15 +39,21 @@ class NoTransportError(RuntimeError):
 class Wire:
     """A request under any ASGI server, which hides its connection.
 
-    Mutable: the monotonic moment at which it arrived, once its body has come that of the body; whether the client has
-    left, why the rest of the body will not come, if so, and what waits.
+    ``connection`` and ``on_connection`` number its connection and the request on it, 0 where they are not known.
+    Mutable: the monotonic moment at which it arrived, once its body has come that of the body; whether the client is
+    gone, the monotonic moment at which it left if it was not sent away, why the rest of the body will not come, if so,
+    and what waits.
     """
 
-    def __init__(self, arrived: float) -> None:
+    def __init__(self, arrived: float, connection: int = 0, on_connection: int = 0) -> None:
         self.arrived = arrived
+        self.connection = connection
+        self.on_connection = on_connection
         self.gone = False
+        self.left: float | None = None
         self.spoiled: Refusal | None = None
         self._future: Future[None] | None = None
+        self._sent_away = False
 
     async def sleep(self, seconds: float) -> None:
         """Wait ``seconds``, which may be infinite, or less when nudged or when the client leaves."""
@@ -67,8 +73,11 @@ class Wire:
             _wake(self._future)
 
     def leave(self) -> None:
-        """The client has left."""
-        self.gone = True
+        """The client has left, or was sent away."""
+        if not self.gone:
+            self.gone = True
+            if not self._sent_away:
+                self.left = monotonic()
         self.nudge()
 
     async def watch(self, receive: Receive) -> None:
@@ -143,7 +152,10 @@ class UnchunkedCycle(MockCycle):
 
 
 class Connection(Protocol):
-    """What a connection under the mock's own server can do."""
+    """What a connection under the mock's own server can do; its number, and how many requests came on it."""
+
+    number: int
+    requests: int
 
     def write_whole(self, whole: WholeAnswer, cycle: RequestResponseCycle) -> None:
         """Write a whole answer of a cycle."""
@@ -153,7 +165,7 @@ class CycleWire(Wire):
     """A request under the mock's own server. Mutable: uvicorn's cycle is let go of when the request is over."""
 
     def __init__(self, arrived: float, connection: Connection, cycle: RequestResponseCycle) -> None:
-        super().__init__(arrived)
+        super().__init__(arrived, connection.number, connection.requests)
         self._connection = connection
         self._cycle: RequestResponseCycle | None = cycle
 
@@ -217,7 +229,7 @@ class CycleWire(Wire):
         connection = cycle.transport.get_extra_info("socket")
         if connection is not None and not cycle.transport.is_closing():  # the client may have left meanwhile
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        cycle.disconnected = True
+        cycle.disconnected = self._sent_away = True
         cycle.transport.abort()
 
     async def fin(self) -> None:
@@ -225,7 +237,7 @@ class CycleWire(Wire):
         cycle = self._cycle
         assert cycle is not None
         await self._let_arrive(cycle)
-        cycle.disconnected = True
+        cycle.disconnected = self._sent_away = True
         cycle.transport.close()
 
     async def _let_arrive(self, cycle: RequestResponseCycle) -> None:

@@ -19,6 +19,7 @@ from mock_server.core.session import Session
 from mock_server.edge.admission import decide
 from mock_server.edge.exchange import Exchange, Exchanges
 from mock_server.edge.moves import Move, Moves, Until
+from mock_server.edge.notes import Notes
 from mock_server.edge.request import Head
 from mock_server.edge.script import Script
 from tests.mock_server.wire import chat
@@ -71,9 +72,12 @@ class Played:
         lines = [(b"authorization", b"Bearer sk-pair"), (b"content-type", b"application/json")]
         if fault and check_fits(parse_fault(fault), stream=stream) is None:
             lines.append((b"x-mock-fault", fault.encode()))
-        self.exchange: Exchange = exchanges.open(now, test)
+        if test:
+            lines.append((b"x-mock-test", test.encode()))
+        head = Head(lines)
+        self.exchange: Exchange = exchanges.open(now, Notes(head, 0.0, 0.0))
         body = chat(text, stream=stream, max_tokens=30, strategy={"max_attempts": 4})
-        self.decision = decide(self.exchange, Head(lines), b"", json.dumps(body).encode())
+        self.decision = decide(self.exchange, head, b"", json.dumps(body).encode())
         self.now = now
         self._moves: Moves = Script(self.exchange, now).moves(self.decision)
         self._next: Move | None = next(self._moves)

@@ -16,6 +16,7 @@ from mock_server.core.faults import STAGES
 from mock_server.edge.admission import decide
 from mock_server.edge.exchange import Exchange, Exchanges
 from mock_server.edge.moves import End, Fin, Move, Part, Start, Until
+from mock_server.edge.notes import Notes
 from mock_server.edge.request import Head
 from mock_server.edge.script import Script
 from tests.mock_server.wire import chat, events, text_of
@@ -49,10 +50,11 @@ def played(
         [
             (b"authorization", b"Bearer sk-test-unlimited"),
             (b"content-type", b"application/json"),
+            (b"x-mock-test", (test or f"test-{next(NUMBERS)}").encode()),
             *([(b"x-mock-fault", fault.encode())] if fault else []),
         ]
     )
-    exchange = Exchanges(ENGINE, 1.0, lambda: 0.0).open(now, test or f"test-{next(NUMBERS)}")
+    exchange = Exchanges(ENGINE, 1.0, lambda: 0.0).open(now, Notes(head, 0.0, 0.0))
     body = chat(strategy={"models": ["slow/steady"]}, max_tokens=20, stream=stream)
     decision = decide(exchange, head, b"", json.dumps(body).encode())
     made = list(islice(made_moves(exchange, decision, now + late_s, leaves_after), 2_000))

@@ -1,0 +1,156 @@
+"""What the journal notes of a request besides its call: how it came, and what of its answer was handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from hashlib import sha1
+from math import isfinite
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from mock_server.contract.endpoints import LLM_AUTO
+from mock_server.core.account import Account, shown
+from mock_server.core.faults import Stage
+from mock_server.edge.answers import Headers, WholeAnswer
+from mock_server.edge.request import Head
+
+MAX_CONTENT_TYPE: Final = 128
+MAX_TEXT: Final = 256
+"""So many characters of a path or an Idempotency-Key are kept; of a longer one the rest is told by its hash."""
+_JSON: Final = b"application/json"
+_LEAST_SECRET: Final = 8  # a shorter token is found in words that have nothing to do with it
+
+
+_Fields = tuple[
+    *tuple[float, int, int, str, str, str, str, str, str, bool],
+    *tuple[int | None, float | None, bool | None, float | None, int, int, float | None, str],
+]
+
+
+class BodyHash:
+    """The hash of a body that comes in pieces: equal for equal bodies, 64 bits of SHA-1.
+
+    It keeps nobody from making two bodies of one hash; of those that are tried here it is the fastest above 200 bytes,
+    and other than Python's own it is the same in every process.
+    """
+
+    __slots__ = ("_state",)
+
+    def __init__(self, start: bytes | bytearray = b"") -> None:
+        self._state = sha1(start, usedforsecurity=False)
+
+    def add(self, piece: bytes) -> None:
+        """One more piece."""
+        self._state.update(piece)
+
+    def text(self) -> str:
+        """16 hex digits."""
+        return self._state.hexdigest()[:16]
+
+
+def hash_of(body: bytes) -> str:
+    """The hash of a body; "" of none."""
+    return sha1(body, usedforsecurity=False).hexdigest()[:16] if body else ""
+
+
+class Notes(Struct, eq=False):
+    """Mutable: filled in as the request comes and its answer goes.
+
+    Moments are of the monotonic clock: ``arrived``, ``first_byte`` when the head of the answer was handed over, and
+    ``left`` when the client left. ``stage`` is the one the answer has come to, "" once all of it was handed over.
+    ``key`` is what stood at ``key_place``, where that is not the account's; it is never shown.
+    """
+
+    head: Head
+    arrived: float
+    arrived_unix_s: float
+    connection: int = 0
+    on_connection: int = 0
+    method: str = LLM_AUTO.method
+    path: str = LLM_AUTO.path
+    body_hash: str = ""
+    key_place: str = ""
+    key: str = ""
+    replayed: bool = False
+    retry_after_s: float | None = None
+    should_retry: bool | None = None
+    first_byte: float | None = None
+    pieces: int = 0
+    sent_bytes: int = 0
+    left: float | None = None
+    stage: Stage | Literal[""] = "before_headers"
+
+    def announce(self, headers: Headers, unix_now: Callable[[], float]) -> None:
+        """Note what the lines of an answer say of trying again."""
+        for name, value in headers:
+            if name == b"retry-after":
+                self.retry_after_s = _seconds(value, unix_now)
+            elif name == b"x-should-retry":
+                self.should_retry = {b"true": True, b"false": False}.get(value.strip().lower())
+
+    def handed_over(self, whole: WholeAnswer) -> None:
+        """All of an answer has been handed over in one piece."""
+        self.sent_bytes, self.pieces, self.stage = len(whole.body), whole.pieces, ""
+
+    def fields(self, account: Account | None) -> _Fields:
+        """The last fields of the journal's entry, from ``arrived_unix_s`` on."""
+        head, arrived = self.head, self.arrived
+        left = self.left if self.stage else None
+        count = head.named.get(b"x-stainless-retry-count")
+        return (
+            self.arrived_unix_s,
+            self.connection,
+            self.on_connection,
+            self.method,
+            self.path if self.path == LLM_AUTO.path else self._bounded(self.path, account),
+            "application/json" if head.content_type == _JSON else self._content_type(account),
+            self.body_hash,
+            self.key_place or ("" if account is None else "authorization"),
+            self._bounded(head.idempotency.decode("latin-1"), account) if head.idempotency else "",
+            self.replayed,
+            None if count is None else _count(count),
+            self.retry_after_s,
+            self.should_retry,
+            None if self.first_byte is None else (self.first_byte - arrived) * 1e3,
+            self.pieces,
+            self.sent_bytes if self.method != "HEAD" else 0,
+            None if left is None else (left - arrived) * 1e3,
+            "" if left is None else self.stage,
+        )
+
+    def _content_type(self, account: Account | None) -> str:
+        return self._hidden(self.head.content_type.decode("latin-1"), account)[:MAX_CONTENT_TYPE]
+
+    def _bounded(self, text: str, account: Account | None) -> str:
+        text = self._hidden(text, account)
+        return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 17]}…{hash_of(text.encode('utf-8', 'replace'))}"
+
+    def _hidden(self, text: str, account: Account | None) -> str:
+        """A text without any key that the request is known to have carried."""
+        for key in ("" if account is None else account.key, self.key, self.head.api_key()):
+            if len(key) >= _LEAST_SECRET:
+                text = text.replace(key, shown(key))
+        return text
+
+
+def _count(value: bytes) -> int | None:
+    return int(value) if value.isdigit() and len(value) < 10 else None
+
+
+def _seconds(value: bytes, unix_now: Callable[[], float]) -> float | None:
+    """The wait of a ``Retry-After`` line (RFC 9110, 10.2.3: seconds, or a date); None where it cannot be read."""
+    text = value.decode("latin-1").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
+        seconds = max(0.0, date.timestamp() - unix_now())
+    return seconds if isfinite(seconds) else None
