@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 from mock_server.clock import SimClock
 from mock_server.config import DEFAULT_WORLD, WorldError, load_world, preset_names, read_source
 from mock_server.exits import Exit, complain, guarded
+from mock_server.kit.check.options import add_check_options
 from mock_server.kit.conform.options import KEY_VARIABLE, add_options
 from mock_server.kit.options import UnusableError, add_coverage_options, add_verdict_options
 from mock_server.launch import STOP_WITH_STDIN
@@ -40,6 +41,7 @@ def _run(argv: Sequence[str] | None) -> int:
             "verdict": _verdict,
             "coverage": _coverage,
             "conform": _conform,
+            "check-client": _check_client,
         }
         command = commands[args.command]
         return command(args)
@@ -93,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     worlds.add_argument("name", nargs="?", metavar="NAME", help="the world to print, to copy and edit")
     add_verdict_options(commands.add_parser("verdict", help="judge a client by what the mock saw of it"))
     add_coverage_options(commands.add_parser("coverage", help="tell which errors and faults a client's tests met"))
+    add_check_options(
+        commands.add_parser("check-client", help="run a client once for each fault of a plan, and judge it")
+    )
     conformance = "does a gateway, mock or real, keep the contract?"
     add_options(
         commands.add_parser("conform", help=conformance, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -226,6 +231,15 @@ def _conform(args: argparse.Namespace) -> int:
     from mock_server.kit.conform.command import conform
 
     said, code = conform(args, os.environ.get(KEY_VARIABLE))
+    _show(said.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding))
+    return code
+
+
+def _check_client(args: argparse.Namespace) -> int:
+    # Imported here to keep the other commands quick.
+    from mock_server.kit.check.command import check_client
+
+    said, code = check_client(args, os.environ)
     _show(said.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding))
     return code
 

@@ -50,6 +50,7 @@ READERS_OF_THE_OUTSIDE = {
     "mock_server.launch": "passes the environment on to the process it starts",
     "mock_server.config": "reads world files and the presets shipped in the package",
     "mock_server.kit.conform.command": "writes the files that were asked for",
+    "mock_server.kit.check.command": "reads the plan",
     "mock_server.page.document": "reads the style and the script shipped in the package",
 }
 

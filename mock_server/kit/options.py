@@ -20,6 +20,22 @@ def add_verdict_options(parser: argparse.ArgumentParser) -> None:
     """Those of `mock-server verdict`."""
     add_target(parser)
     parser.add_argument("--format", choices=VERDICT_FORMATS, default="text", help="how to print it")
+    add_judging(parser)
+
+
+def add_coverage_options(parser: argparse.ArgumentParser) -> None:
+    """Those of `mock-server coverage`."""
+    add_target(parser)
+    parser.add_argument("--format", choices=COVERAGE_FORMATS, default="text", help="how to print it")
+    parser.add_argument("--fail-under", type=_percent, metavar="PERCENT", help="exit with 1 where less was met")
+    parser.add_argument(
+        "--without", action="append", default=[], choices=["streaming"], help="what the client does without"
+    )
+    parser.add_argument("--inconclusive-ok", action="store_true", help="exit with 0 where nothing was met")
+
+
+def add_judging(parser: argparse.ArgumentParser) -> None:
+    """What a verdict is to go by."""
     parser.add_argument(
         "--waive",
         action="append",
@@ -37,17 +53,6 @@ def add_verdict_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--retries", action="store_true", help="the client promises to retry: giving up early fails it")
     parser.add_argument("--inconclusive-ok", action="store_true", help="exit with 0 where nothing was exercised")
-
-
-def add_coverage_options(parser: argparse.ArgumentParser) -> None:
-    """Those of `mock-server coverage`."""
-    add_target(parser)
-    parser.add_argument("--format", choices=COVERAGE_FORMATS, default="text", help="how to print it")
-    parser.add_argument("--fail-under", type=_percent, metavar="PERCENT", help="exit with 1 where less was met")
-    parser.add_argument(
-        "--without", action="append", default=[], choices=["streaming"], help="what the client does without"
-    )
-    parser.add_argument("--inconclusive-ok", action="store_true", help="exit with 0 where nothing was met")
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:

@@ -26,7 +26,7 @@ _CODES: Final[dict[Result, Exit]] = {
 
 def verdict(args: argparse.Namespace, show: Callable[[str], int]) -> int:
     """Ask, judge and ``show``; returns the exit code. Raises :class:`UnusableError`."""
-    waived = _waivers(args.waive)
+    waived = waivers(args.waive)
     query = {"retries": "true"} if args.retries else {}
     found = ask(args.target, "verdict", Verdict, query, token=args.admin_token, test=args.test)
     found = excused(found, waived, args.without)
@@ -47,13 +47,14 @@ def exit_code(verdict: Verdict, *, inconclusive_ok: bool = False) -> Exit:
     return Exit.PASSED if code == Exit.UNDECIDED and inconclusive_ok else code
 
 
-def _waivers(given: Sequence[str]) -> dict[str, str]:
-    waivers: dict[str, str] = {}
+def waivers(given: Sequence[str]) -> dict[str, str]:
+    """The reason for each rule that is waived. Raises :class:`UnusableError`."""
+    found: dict[str, str] = {}
     for text in given:
         rule, _, reason = text.partition("=")
         if (mistake := wrong_waiver(rule, reason)) is not None:
             raise UnusableError(f"--waive: {mistake}; give RULE=REASON")
-        if rule in waivers:
+        if rule in found:
             raise UnusableError(f"--waive {rule} is given twice")
-        waivers[rule] = reason
-    return waivers
+        found[rule] = reason
+    return found

@@ -39,9 +39,7 @@ def conform(args: argparse.Namespace, environment_key: str | None) -> tuple[str,
     _check(args, keys)
     with ExitStack() as files:
         # Opened first: a file that cannot be written is said before anything is paid.
-        outputs = {
-            path: files.enter_context(_replacing(path)) for path in (args.junit, args.record) if path is not None
-        }
+        outputs = {path: files.enter_context(replacing(path)) for path in (args.junit, args.record) if path is not None}
         report, seen = _report(args, keys)
         if args.junit is not None:
             outputs[args.junit].write(junit.render(report))
@@ -119,7 +117,7 @@ def _progress(target: Target) -> Iterator[_Line]:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes the place of ``path`` once it is written whole; what is no file, as a device, is written to."""
     try:
         if path.exists() and not path.is_file():

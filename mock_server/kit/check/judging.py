@@ -1,0 +1,200 @@
+"""What one run of the command showed: by the rules of the verdict, and by how the command itself ended. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+from msgspec import Struct
+
+from mock_server.core.faults import Kind
+from mock_server.edge.journal import Entry
+from mock_server.judge.calls import in_order, over_s
+from mock_server.judge.finding import WORST_FIRST, Result, worst
+from mock_server.judge.tries import ended, struck_by
+from mock_server.judge.verdict import RuleResult, judge
+from mock_server.kit.check.plan import PlanCell
+from mock_server.kit.check.running import Ran
+
+HUNG: Final = "hung"
+GOOD_ANSWER_LOST: Final = "good_answer_lost"
+ALIVE_AFTER: Final = "alive_after"
+_WHOLE: Final[tuple[Kind, ...]] = ("delay", "dribble", "done_then_hang")
+"""After these the answer is whole and good."""
+_COULD_HANG: Final[tuple[Kind, ...]] = ("bad_chunk", "done_then_hang")
+_STATUS_SHOWN: Final = 6
+_ADVICE: Final[Mapping[str, str]] = {
+    HUNG: "stop reading at [DONE], set a read timeout, and bound the whole call; or give the command more --timeout",
+    GOOD_ANSWER_LOST: "limit the silence between two reads, not the whole answer, and stop reading at [DONE]",
+    ALIVE_AFTER: "leave nothing behind that a failure can spoil: files, caches, locks, breakers that never close",
+}
+
+
+class Judging(Struct, frozen=True):
+    """How to judge: as for `mock-server verdict`, and whether the exit code says that the call went well."""
+
+    waived: Mapping[str, str]
+    not_applicable: Collection[str]
+    says_it_retries: bool
+    exit_code_tells: bool
+
+
+class CellReport(Struct, frozen=True):
+    """What came of one cell. ``waits_s`` are the wall seconds between its tries; overlapping tries have none.
+
+    ``struck``: how many requests the fault struck. ``rules`` are those that the fault put to the test. ``why`` says
+    why nothing was shown. ``recovered``: a request after the last one that was struck ended well.
+    """
+
+    cell: str
+    strikes_with: str
+    result: Result
+    why: str = ""
+    exit_code: int | None = None
+    killed: bool = False
+    took_s: float = 0.0
+    statuses: tuple[int, ...] = ()
+    waits_s: tuple[float, ...] = ()
+    struck: int = 0
+    recovered: bool = False
+    rules: tuple[RuleResult, ...] = ()
+    output: str = ""
+
+    @property
+    def broken(self) -> tuple[RuleResult, ...]:
+        """The rules to do something about."""
+        return tuple(rule for rule in self.rules if rule.result in ("FAIL", "WARN") and not rule.waived)
+
+
+def outcomes(entries: Sequence[Entry], open_ids: Collection[str], ran: Ran, *, tells: bool) -> dict[str, str]:
+    """What to attest of the requests of a run, by id; what the application has said itself stands.
+
+    The exit code is about the last answer: an earlier one may have been tried again, or been another call's. Those of
+    ``open_ids`` were under way when the command was stopped.
+    """
+    if ran.killed:
+        return {entry.request_id: "killed" for entry in entries if entry.request_id in open_ids and not entry.attested}
+    last = in_order(entries)[-1] if all(entry.arrived_unix_s for entry in entries) and entries else None
+    last = last or (entries[0] if entries else None)  # the journal gives the latest first
+    if last is None or last.attested or not last.struck or last.status >= 400 or not tells:
+        return {}
+    return {last.request_id: "error" if ran.code else "ok"}
+
+
+def judge_cell(
+    cell: PlanCell, entries: Sequence[Entry], ran: Ran, baseline: Mapping[str, Result], how: Judging
+) -> CellReport:
+    """The report on a run. ``baseline`` is each rule's result without a fault: what it shows is not the fault's."""
+    ordered = in_order(entries)
+    verdict = judge(ordered, waived=how.waived, not_applicable=how.not_applicable, says_it_retries=how.says_it_retries)
+    shown = [rule for rule in verdict.rules if _is_news(rule, baseline)]
+    rules = (*shown, *_own(ordered, ran, how))
+    struck = [place for place, entry in enumerate(ordered) if entry.struck]
+    why, result = "", worst(rule.result for rule in rules if not rule.waived)
+    if not struck:
+        why, result = _not_struck(cell, ordered), "NOT_EXERCISED"
+    elif result == "NOT_EXERCISED":
+        why = "it was struck, but nothing tells what the command made of it"
+    return CellReport(
+        cell.name,
+        strikes_with(cell),
+        result,
+        why,
+        ran.code,
+        ran.killed,
+        round(ran.took_s, 3),
+        tuple(entry.status for entry in ordered),
+        _waits(ordered),
+        len(struck),
+        bool(struck) and any(_went_well(entry) for entry in ordered[struck[-1] + 1 :]),
+        rules if struck else (),
+        "" if result in ("PASS", "NOT_EXERCISED") else ran.output,
+    )
+
+
+def not_run(cell: PlanCell, why: str) -> CellReport:
+    """The report on a cell that the command's calls do not fit."""
+    return CellReport(cell.name, strikes_with(cell), "NOT_EXERCISED", why)
+
+
+def strikes_with(cell: PlanCell) -> str:
+    """A cell's fault in words."""
+    what = f"code={cell.code}" if cell.fault is None else cell.fault
+    headers = "".join(f" {name}: {value}" for name, value in cell.headers.items())
+    return f"{what}{headers}" + (", every call" if cell.times is None else f", {cell.times}×")
+
+
+def alive_result(*, alive: bool, said: str) -> RuleResult:
+    """Whether the command still works after all faults."""
+    return _result(ALIVE_AFTER, "PASS" if alive else "FAIL", said)
+
+
+def _is_news(rule: RuleResult, baseline: Mapping[str, Result]) -> bool:
+    """Whether it was shown by the fault, or is worse than without one."""
+    before = baseline.get(rule.rule, "NOT_EXERCISED")
+    worse = WORST_FIRST.index(rule.result) < WORST_FIRST.index(before)
+    return rule.result != "NOT_EXERCISED" and worse
+
+
+def _own(entries: Sequence[Entry], ran: Ran, how: Judging) -> list[RuleResult]:
+    """What the command's end shows and the journal alone does not."""
+    kinds = {fault.kind for entry in entries if (fault := struck_by(entry)) is not None}
+    found: list[RuleResult] = []
+    in_hand = [entry for entry in entries if entry.attested == "killed"]
+    if in_hand and "stall" not in kinds:  # of a stall the verdict's own rule speaks
+        said = f"still busy with {in_hand[-1].request_id} when it was stopped after {ran.took_s:.0f} s"
+        found.append(_result(HUNG, "FAIL", said))
+    elif kinds & set(_COULD_HANG):
+        found.append(_result(HUNG, "PASS", "ended by itself"))
+    if kinds & set(_WHOLE) and how.exit_code_tells and not ran.killed:
+        lost = ran.code != 0
+        said = f"exit code {ran.code}, though the answer was whole" if lost else "the answer was used"
+        found.append(_result(GOOD_ANSWER_LOST, "WARN" if lost else "PASS", said))
+    return found
+
+
+def _result(name: str, result: Result, said: str) -> RuleResult:
+    return RuleResult(name, result, said, "" if result == "PASS" else _ADVICE[name])
+
+
+def _not_struck(cell: PlanCell, entries: Sequence[Entry]) -> str:
+    if not entries:
+        return "the command sent no request"
+    if not any(cell.fits(stream=entry.stream) for entry in entries):
+        return _unfit(cell)
+    return "no answer came as far as the fault's stage: is it too short?"
+
+
+def unfit(cell: PlanCell, modes: Collection[bool]) -> str:
+    """Why calls of these modes (whether streamed) cannot meet the cell; empty where they can."""
+    return "" if any(cell.fits(stream=stream) for stream in modes) else _unfit(cell)
+
+
+def _unfit(cell: PlanCell) -> str:
+    return (
+        "it is about streams, and the command asks for none"
+        if cell.fits(stream=True)
+        else ("it is about plain answers, and the command asks for streams alone")
+    )
+
+
+def _went_well(entry: Entry) -> bool:
+    return entry.status == 200 and ended(entry) == "good"
+
+
+def _waits(entries: Sequence[Entry]) -> tuple[float, ...]:
+    gaps = [after.arrived_unix_s - over_s(before) for before, after in pairwise(entries) if before.arrived_unix_s]
+    return tuple(round(gap, 3) for gap in gaps if gap >= 0)
+
+
+def happened(report: CellReport) -> str:
+    """A run in a few words: tries, waits, and the command's end."""
+    if report.exit_code is None:
+        return "not run"
+    more = ", …" if len(report.statuses) > _STATUS_SHOWN else ""
+    statuses = ", ".join(str(status) if status else "none" for status in report.statuses[:_STATUS_SHOWN])
+    tries = f"{len(report.statuses)} × ({statuses}{more})" if report.statuses else "no request"
+    waits = " ".join(f"{wait:.2f}" for wait in report.waits_s[:_STATUS_SHOWN])
+    how = "stopped" if report.killed else f"exit {report.exit_code}"
+    return tries + (f", waits {waits} s" if waits else "") + f", {how} after {report.took_s:.1f} s"
