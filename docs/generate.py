@@ -22,6 +22,7 @@ from mock_server.http.control.asked import fields_of
 from mock_server.http.control.table import OPERATIONS, PREFIX
 from mock_server.judge.rules import RULES as CLIENT_RULES
 from mock_server.judge.rules import Rule
+from mock_server.kit.check.judging import OWN_RULES
 from mock_server.kit.conform.pack import PACK
 from mock_server.schema import settings_of
 from reports.rules import RULES
@@ -171,6 +172,11 @@ def _clauses() -> str:
     return _table(("clause", "what the contract says", "who says so", "checked from outside"), rows)
 
 
+def _check_rules() -> str:
+    rows = [(f"`{rule.name}`", rule.at_worst, rule.asks, rule.advice) for rule in OWN_RULES]
+    return _table(("rule", "at worst", "what it asks", "advice"), rows)
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "faults": _faults,
     "stages": partial(_meanings, "stage", STAGE_MEANINGS.items()),
@@ -185,6 +191,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "readers": _readers,
     "rules": _rules,
     "clauses": _clauses,
+    "check_rules": _check_rules,
 }
 
 

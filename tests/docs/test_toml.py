@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mock_server.config import load_world
+from mock_server.kit.check.plan import read_plan
 from mock_server.launch import launch
 from reports.gate import read_gates
 from scenarios.model.reading import read_scenario
@@ -33,12 +34,15 @@ def test_there_are_snippets_of_every_kind() -> None:
     assert sum("extends" in table for table in tables) >= 4
     assert any("load" in table for table in tables)
     assert any(set(table) == {"gate"} for table in tables)
+    assert any(set(table) == {"cell"} for table in tables)
 
 
 @pytest.mark.parametrize("source", [snippet for snippet in SNIPPETS if not is_world(str(snippet.values[0]))])
-def test_scenarios_and_gates_are_read_as_they_stand(source: str) -> None:
+def test_scenarios_gates_and_plans_are_read_as_they_stand(source: str) -> None:
     if set(tomllib.loads(source)) == {"gate"}:
         assert read_gates(source)
+    elif set(tomllib.loads(source)) == {"cell"}:
+        assert read_plan(source, "page.toml")
     else:
         assert read_scenario(source, "page.toml").name
 

@@ -24,11 +24,38 @@ _WHOLE: Final[tuple[Kind, ...]] = ("delay", "dribble", "done_then_hang")
 """After these the answer is whole and good."""
 _COULD_HANG: Final[tuple[Kind, ...]] = ("bad_chunk", "done_then_hang")
 _STATUS_SHOWN: Final = 6
-_ADVICE: Final[Mapping[str, str]] = {
-    HUNG: "stop reading at [DONE], set a read timeout, and bound the whole call; or give the command more --timeout",
-    GOOD_ANSWER_LOST: "limit the silence between two reads, not the whole answer, and stop reading at [DONE]",
-    ALIVE_AFTER: "leave nothing behind that a failure can spoil: files, caches, locks, breakers that never close",
-}
+
+
+class OwnRule(Struct, frozen=True):
+    """A rule that only a run of the command can show: the worst it can be, what it asks, and what to change."""
+
+    name: str
+    at_worst: Result
+    asks: str
+    advice: str
+
+
+OWN_RULES: Final[tuple[OwnRule, ...]] = (
+    OwnRule(
+        HUNG,
+        "FAIL",
+        "no run has to be stopped with a request under way; on a silent connection that is `no_read_timeout`",
+        "stop reading at [DONE], set a read timeout, and bound the whole call; or give the command more --timeout",
+    ),
+    OwnRule(
+        GOOD_ANSWER_LOST,
+        "WARN",
+        "a slow but whole answer, or one whose connection stays open after [DONE], is used",
+        "limit the silence between two reads, not the whole answer, and stop reading at [DONE]",
+    ),
+    OwnRule(
+        ALIVE_AFTER,
+        "FAIL",
+        "after all faults a healthy run succeeds",
+        "leave nothing behind that a failure can spoil: files, caches, locks, breakers that never close",
+    ),
+)
+_BY_NAME: Final = {rule.name: rule for rule in OWN_RULES}
 
 
 class Judging(Struct, frozen=True):
@@ -127,7 +154,7 @@ def strikes_with(cell: PlanCell) -> str:
 
 def alive_result(*, alive: bool, said: str) -> RuleResult:
     """Whether the command still works after all faults."""
-    return _result(ALIVE_AFTER, "PASS" if alive else "FAIL", said)
+    return _result(ALIVE_AFTER, said, right=alive)
 
 
 def _is_news(rule: RuleResult, baseline: Mapping[str, Result]) -> bool:
@@ -144,18 +171,19 @@ def _own(entries: Sequence[Entry], ran: Ran, how: Judging) -> list[RuleResult]:
     in_hand = [entry for entry in entries if entry.attested == "killed"]
     if in_hand and "stall" not in kinds:  # of a stall the verdict's own rule speaks
         said = f"still busy with {in_hand[-1].request_id} when it was stopped after {ran.took_s:.0f} s"
-        found.append(_result(HUNG, "FAIL", said))
+        found.append(_result(HUNG, said, right=False))
     elif kinds & set(_COULD_HANG):
-        found.append(_result(HUNG, "PASS", "ended by itself"))
+        found.append(_result(HUNG, "ended by itself", right=True))
     if kinds & set(_WHOLE) and how.exit_code_tells and not ran.killed:
         lost = ran.code != 0
         said = f"exit code {ran.code}, though the answer was whole" if lost else "the answer was used"
-        found.append(_result(GOOD_ANSWER_LOST, "WARN" if lost else "PASS", said))
+        found.append(_result(GOOD_ANSWER_LOST, said, right=not lost))
     return found
 
 
-def _result(name: str, result: Result, said: str) -> RuleResult:
-    return RuleResult(name, result, said, "" if result == "PASS" else _ADVICE[name])
+def _result(name: str, said: str, *, right: bool) -> RuleResult:
+    rule = _BY_NAME[name]
+    return RuleResult(name, "PASS" if right else rule.at_worst, said, "" if right else rule.advice)
 
 
 def _not_struck(cell: PlanCell, entries: Sequence[Entry]) -> str:
