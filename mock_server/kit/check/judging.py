@@ -12,6 +12,7 @@ from mock_server.core.faults import Kind
 from mock_server.edge.journal import Entry
 from mock_server.judge.calls import in_order, over_s
 from mock_server.judge.finding import WORST_FIRST, Result, worst
+from mock_server.judge.rules import BY_NAME
 from mock_server.judge.tries import ended, struck_by
 from mock_server.judge.verdict import RuleResult, judge
 from mock_server.kit.check.plan import PlanCell
@@ -55,7 +56,7 @@ OWN_RULES: Final[tuple[OwnRule, ...]] = (
         "leave nothing behind that a failure can spoil: files, caches, locks, breakers that never close",
     ),
 )
-_BY_NAME: Final = {rule.name: rule for rule in OWN_RULES}
+_OWN: Final = {rule.name: rule for rule in OWN_RULES}
 
 
 class Judging(Struct, frozen=True):
@@ -158,10 +159,10 @@ def alive_result(*, alive: bool, said: str) -> RuleResult:
 
 
 def _is_news(rule: RuleResult, baseline: Mapping[str, Result]) -> bool:
-    """Whether it was shown by the fault, or is worse than without one."""
+    """Whether it was shown by the fault, or is worse than without one; habits, which only warn, are not a fault's."""
     before = baseline.get(rule.rule, "NOT_EXERCISED")
     worse = WORST_FIRST.index(rule.result) < WORST_FIRST.index(before)
-    return rule.result != "NOT_EXERCISED" and worse
+    return rule.result != "NOT_EXERCISED" and worse and not BY_NAME[rule.rule].warns
 
 
 def _own(entries: Sequence[Entry], ran: Ran, how: Judging) -> list[RuleResult]:
@@ -182,7 +183,7 @@ def _own(entries: Sequence[Entry], ran: Ran, how: Judging) -> list[RuleResult]:
 
 
 def _result(name: str, said: str, *, right: bool) -> RuleResult:
-    rule = _BY_NAME[name]
+    rule = _OWN[name]
     return RuleResult(name, "PASS" if right else rule.at_worst, said, "" if right else rule.advice)
 
 
