@@ -38,6 +38,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "mock_server.http": frozenset({"msgspec", "starlette", "uvicorn", "httptools", "uvloop"}),
     "mock_server.http.control.metrics": frozenset({"starlette", "prometheus_client"}),
     "mock_server.kit.conform.wire": frozenset({"msgspec", "httptools"}),
+    "mock_server.kit.pytest_plugin": frozenset({"msgspec", "pytest", "starlette"}),
     "mock_server.__main__": frozenset({"msgspec", "starlette", "uvicorn", "uvloop"}),
 }
 
@@ -48,6 +49,7 @@ FILE_METHODS = frozenset({"cwd", "home", "read_bytes", "read_text", "write_bytes
 READERS_OF_THE_OUTSIDE = {
     "mock_server.__main__": "the command line",
     "mock_server.launch": "passes the environment on to the process it starts",
+    "mock_server.kit.pytest_plugin.servers": "passes the environment on to the mocks it starts, but for a token",
     "mock_server.config": "reads world files and the presets shipped in the package",
     "mock_server.kit.conform.command": "writes the files that were asked for",
     "mock_server.kit.check.command": "reads the plan",
@@ -83,6 +85,7 @@ OWN_DICE = {("mock_server.core.text", "random.Random"): "builds the corpus once,
 # Modules that may import inside a function, with the reason for each.
 LATE_IMPORTS = {
     "mock_server.__main__": "listing worlds must not pay for the server and the corpus",
+    "mock_server.kit.pytest_plugin": "pytest loads it in every run, and only a test that asks for a mock is to pay",
     "reports.__main__": "usage errors must not wait for pandas, and an interrupt is quiet from the first moment",
     "scenarios.__main__": "an interrupt is quiet from the first moment, while imports go on, too",
 }

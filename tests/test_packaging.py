@@ -154,6 +154,8 @@ def test_the_three_commands_are_installed(wheel: zipfile.ZipFile) -> None:
     assert {"mock-server", "load-test", "perf-report"} <= set(scripts)
     modules = [target.partition(":")[0].replace(".", "/") + ".py" for target in scripts.values()]
     assert [module for module in modules if module not in wheel.namelist()] == []
+    plugin = entry_points["pytest11"]["llm_mock"].replace(".", "/")
+    assert f"{plugin}/__init__.py" in wheel.namelist()
 
 
 def test_every_module_of_the_mock_imports_without_what_client_teams_do_not_install() -> None:
