@@ -24,7 +24,7 @@ Make = Callable[..., Any]
 FILES = {SUMMARY_JSON, SUMMARY_MD, REPORT_HTML, JUNIT_XML}
 # Each example is a whole report, so few, and not made smaller: `--hypothesis-seed` tries others.
 some = settings(
-    max_examples=15,
+    max_examples=8,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -118,7 +118,6 @@ class Unattended(NamedTuple):
     words: tuple[str, ...]
     modes: tuple[str, ...] = ()
     plain_locust: bool = False
-    report: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def _finish(run: Unattended, folder: Path) -> Finished:
         if run.plain_locust:
             command: LoadTest = PlainLocust(*words, cwd=folder)
         else:
-            command = LoadTest(*words, cwd=folder, report=run.report)
+            command = LoadTest(*words, cwd=folder)
         code, said, err = command.finish()
     finally:
         if gateway is not None:

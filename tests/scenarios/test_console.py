@@ -55,6 +55,7 @@ def test_a_full_disk_is_one_line(words: tuple[str, ...]) -> None:
     assert (code, err) == (2, "load-test: cannot write to stdout: No space left on device\n")
 
 
+@pytest.mark.alone
 def test_a_run_nobody_watches_keeps_its_verdict(unread: int, gateway: Any, tmp_path: Path) -> None:
     gates, out = tmp_path / "gates.toml", tmp_path / "run"
     gates.write_text('[[gate]]\nmetric = "error_rate"\nmin = 0.5\n', "utf-8")

@@ -41,7 +41,6 @@ UNATTENDED = {
     ),
     "denied": Unattended((*LOAD, "--rate", "50", "--duration", "100s", *TO_THE_END), ("denied",)),
     "denied early": Unattended((*LOAD, "--rate", "10", "--duration", "1s", *TO_THE_END), ("denied",)),
-    "smoke": Unattended(("run", "smoke"), report=True),
 }
 
 
@@ -287,22 +286,24 @@ def test_a_short_run_of_nothing_but_401_ends_the_same(finished: Finish) -> None:
     assert (run.out / "samples.parquet").exists()
 
 
+@pytest.mark.alone
 def test_smoke_against_its_own_mock_passes_and_reports(
-    finished: Finish, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
+    load_test: Start, tmp_path: Path, rows: Rows, manifest: Callable[[Path], dict[str, Any]]
 ) -> None:
-    run = finished("smoke")
-    assert (run.code, run.err) == (0, "")
-    assert run.said.splitlines()[2].startswith("PASS  All 3 gates were kept")
-    found = rows(run.out)
-    assert len(found) == len(find("smoke").calls) == manifest(run.out)["planned_calls"]
+    out = tmp_path / "run"
+    code, said, err = load_test("run", "smoke", "--out", str(out), report=True).finish()
+    assert (code, err) == (0, "")
+    assert said.splitlines()[2].startswith("PASS  All 3 gates were kept")
+    found = rows(out)
+    assert len(found) == len(find("smoke").calls) == manifest(out)["planned_calls"]
     assert [(row["outcome"], row["error_code"]) for row in found if row["error_code"] != row["expected"]] == []
-    health = pq.ParquetFile(run.out / "health.parquet").read().to_pylist()
+    health = pq.ParquetFile(out / "health.parquet").read().to_pylist()
     beats = [row for row in health if row["worker"] == "mock"]
     assert all(later["from_s"] == sooner["at_s"] for sooner, later in pairwise(beats))
     assert beats[0]["from_s"] <= 0 < beats[0]["at_s"]
     assert beats[-1]["at_s"] >= max(row["end_s"] for row in found)
-    assert (run.out / "report.html").exists()
-    port = re.search(r":(\d+), recording", run.said)
+    assert (out / "report.html").exists()
+    port = re.search(r":(\d+), recording", said)
     assert port is not None
     with socket.socket() as sock:
         assert sock.connect_ex(("127.0.0.1", int(port[1]))) != 0
