@@ -16,14 +16,13 @@ demo: ## set up, load the mock for 30 s at 20 requests/s, print the verdict and 
 
 test: lint ## set up, check style and types, run every test (what CI runs)
 	@tests/ensure_programs.sh
-	@zoo/install || true # what it could not have it has named, and pytest names what is skipped for that
 	$(PY) -m pytest -q $(BOTH_CORES) -m "not alone"
 	$(PY) -m pytest -q -m alone
 
 test-versions: ## run the mock's tests on the lowest and the newest versions of its dependencies that are allowed
 	@.ci/setup dev
 	@tests/ensure_programs.sh
-	$(PY) -m tests.versions -q $(BOTH_CORES) tests/mock_server
+	$(PY) -m tests.versions -q $(BOTH_CORES) tests/mock_server/http tests/mock_server/contract
 
 zoo: ## install the real clients that tests/zoo runs, each kind in an environment of its own (once; a minute or two)
 	@.ci/setup dev
