@@ -91,9 +91,11 @@ class Launched:
         """Of the process, which leads a group of its own."""
         return self._process.pid
 
-    def death(self) -> str | None:
-        """How it ended by itself; None while it runs, and when `stop` ended it."""
-        code = self._process.poll()
+    def death(self, within_s: float = 0.0) -> str | None:
+        """How it ended by itself, or does so ``within_s`` seconds; None while it runs, and when `stop` ended it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(within_s)
+        code = self._process.returncode
         if code is None or self._stopped:
             return None
         return f"signal {-code}" if code < 0 else f"exit code {code}"

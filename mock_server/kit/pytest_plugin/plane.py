@@ -15,6 +15,7 @@ from mock_server.launch import Launched
 __tracebackhide__ = True  # pytest's: a failure shows the line of the test
 
 ANSWERS_WITHIN_S: Final = 30.0
+_ENDS_WITHIN_S: Final = 1.0  # a process whose connections broke may not be over yet
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class WirePlane:
             answer = connection.getresponse()
             return understood(answer.status, answer.read(), wanted)
         except (OSError, HTTPException) as error:
-            fate = self.launched.death()
+            fate = self.launched.death(_ENDS_WITHIN_S)
             said = f"has ended by itself ({fate})" if fate else f"does not answer: {str(error) or type(error).__name__}"
             raise MockGoneError(f"the mock at {self.url} {said}{_last_words(self.launched, fate)}") from None
         finally:
