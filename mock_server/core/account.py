@@ -109,6 +109,12 @@ class Account:
         if self._limits is not None:
             self._limits.correct_tokens(grant.tpm, 0, now)
 
+    def correct(self, grant: Grant, used: int, now: float) -> Grant:
+        """It is known how many tokens a call has ``used``: let the minute's quota say so."""
+        if self._limits is not None:
+            self._limits.correct_tokens(grant.tpm, used, now)
+        return Grant(grant.reserved, used)
+
     def extend(self, grant: Grant, tokens: int) -> Grant:
         """Reserve up to ``tokens`` more; the new grant says how many there were."""
         available = self.ledger.available

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from msgspec import Meta, Struct
 
@@ -16,16 +16,23 @@ class BreakerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     cooldown_s: Annotated[float, Meta(ge=0, le=1e9, description="how long it stays open before one probe")] = 30.0
 
 
-class Breaker:
-    """Mutable: failures in a row, until when it is open, and whether a probe is out."""
+class Probe(Protocol):
+    """An attempt that decides whether a half-open breaker closes."""
 
-    __slots__ = ("_failures", "_open_until", "_probing", "_settings")
+    def verdict(self) -> tuple[float, bool]:
+        """When it will have been settled at the latest, and whether it then fails; infinite: nobody can tell."""
+
+
+class Breaker:
+    """Mutable: failures in a row, until when it is open, and the probe that is out."""
+
+    __slots__ = ("_failures", "_open_until", "_probe", "_settings")
 
     def __init__(self, settings: BreakerSettings) -> None:
         self._settings = settings
         self._failures = 0
         self._open_until: float | None = None
-        self._probing = False
+        self._probe: Probe | None = None
 
     def state(self, now: float) -> State:
         """The state at ``now``."""
@@ -35,11 +42,21 @@ class Breaker:
 
     def allows(self, now: float) -> bool:
         """Whether an attempt may be made at ``now``."""
-        return self._open_until is None or (now >= self._open_until and not self._probing)
+        return self._open_until is None or (now >= self._open_until and self._probe is None)
+
+    def cooldown(self, now: float) -> float:
+        """Seconds for which it stays open; 0 when it is not."""
+        return 0.0 if self._open_until is None else max(0.0, self._open_until - now)
 
     def wait(self, now: float) -> float:
-        """Seconds until it may allow an attempt; 0 when it is not open."""
-        return 0.0 if self._open_until is None else max(0.0, self._open_until - now)
+        """Seconds until it allows an attempt, as far as its probe is planned; 0 when it allows one now."""
+        if self._open_until is None:
+            return 0.0
+        at = self._open_until
+        if self._probe is not None:
+            at, fails = self._probe.verdict()
+            at += self._settings.cooldown_s if fails else 0.0
+        return max(0.0, at - now)
 
     def may_allow(self, now: float) -> bool:
         """Whether an attempt at ``now`` might be allowed, whatever other attempts come to until then."""
@@ -51,18 +68,18 @@ class Breaker:
 
     def trip(self, now: float) -> None:
         """Open it for a cooldown, whatever came before."""
-        self._probing = False
+        self._probe = None
         self._open_until = now + self._settings.cooldown_s
 
     def mend(self) -> None:
         """Close it, and forget the failures."""
         self.success(probe=True)
 
-    def begin(self, now: float) -> bool:
+    def begin(self, now: float, attempt: Probe) -> bool:
         """An attempt starts; True when it is the probe of the half-open state."""
-        if self._open_until is None or now < self._open_until or self._probing:
+        if self._open_until is None or now < self._open_until or self._probe is not None:
             return False
-        self._probing = True
+        self._probe = attempt
         return True
 
     def success(self, *, probe: bool) -> None:
@@ -70,12 +87,12 @@ class Breaker:
         if probe or self._open_until is None:
             self._failures = 0
             self._open_until = None
-            self._probing = False
+            self._probe = None
 
     def failure(self, now: float, *, probe: bool) -> None:
         """An attempt failed: count it; open when there are too many; a failed probe opens again."""
         if probe:
-            self._probing = False
+            self._probe = None
             self._open_until = now + self._settings.cooldown_s
         elif self._open_until is None:
             self._failures += 1
@@ -85,4 +102,4 @@ class Breaker:
     def undecided(self, *, probe: bool) -> None:
         """An attempt ended without telling anything, as when the client left: let another one probe."""
         if probe:
-            self._probing = False
+            self._probe = None

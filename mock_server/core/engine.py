@@ -25,6 +25,7 @@ from mock_server.contract.errors import (
 )
 from mock_server.contract.messages import DEFAULT_COMPLETION_TOKENS, ChatRequest, Strategy, UserMessage, text_of
 from mock_server.core.account import Account, Grant
+from mock_server.core.call import NOBODY_ILL, Call
 from mock_server.core.canned import Question, Reply, passage_of
 from mock_server.core.dice import Dice
 from mock_server.core.faults import check_fits
@@ -35,7 +36,7 @@ from mock_server.core.provider import Attempt, Demand, Planner
 from mock_server.core.routing import Candidate, candidates_of, rank
 from mock_server.core.rules import NO_CHOICE, Choice, Facts, Identity
 from mock_server.core.scope import Rankings, Scope
-from mock_server.core.session import NOBODY_ILL, Call, Session
+from mock_server.core.session import Session
 from mock_server.core.sticky import conversation_of
 from mock_server.core.text import Corpus
 from mock_server.core.world import Task, World
@@ -174,17 +175,36 @@ class Engine:
 
         ``identity`` is given where the call has been counted already.
         """
-        gateway, strategy = self.world.gateway, request.strategy
         prompt_tokens = count_prompt(request)
         max_tokens = None if request.max_tokens is UNSET else request.max_tokens
-        model_max = self._model_max(scope, request, prompt_tokens) if gateway.reserve == "model_max" else None
+        model_max = (
+            self._model_max(scope, request, prompt_tokens) if self.world.gateway.reserve == "model_max" else None
+        )
         grant = account.admit(prompt_tokens, max_tokens or DEFAULT_COMPLETION_TOKENS, now, model_max=model_max)
         if isinstance(grant, Refusal):
             return grant
+        try:
+            return self._route(scope, account, grant, request, prompt_tokens, now, identity)
+        except Exception:
+            account.refund(grant, now)
+            raise
+
+    def _route(
+        self,
+        scope: Scope,
+        account: Account,
+        grant: Grant,
+        request: ChatRequest,
+        prompt_tokens: int,
+        now: float,
+        identity: Identity | None,
+    ) -> Session | Refusal:
+        """Choose who answers an admitted call, and plan its first attempt."""
         if account.fate == "error":
             account.refund(grant, now)
             return BROKEN
-        task = task_of(request)
+        strategy, task = request.strategy, task_of(request)
+        max_tokens = None if request.max_tokens is UNSET else request.max_tokens
         ranking = self._rank(scope, strategy, task, prompt_tokens + (max_tokens or 1))
         if isinstance(ranking, Refusal):
             account.undo(grant, now)
@@ -200,7 +220,7 @@ class Engine:
             ranking = tuple(sorted(ranking, key=lambda candidate: candidate.name in ill))
         session = Session(scope, account, grant, call, ranking, now)
         session.ill = ill
-        if scope.given.rules or scope.answers.rules or gateway.canned_only:
+        if scope.given.rules or scope.answers.rules or self.world.gateway.canned_only:
             given = self._give(scope, session, account, request, ranking[0], now)
             if given is not None:
                 return given

@@ -115,14 +115,26 @@ class Fault(Struct, frozen=True):
     @property
     def holds_s(self) -> float:
         """Simulated seconds for which it keeps a call in flight at most, beyond the planned end; may be infinite."""
-        if self.kind == "stall":
+        if self.kind in ("stall", "done_then_hang"):
             return inf if self.for_s is None else self.for_s
         return self.adds_s
+
+    @property
+    def refunds(self) -> bool:
+        """Whether what it strikes costs nothing: the answer is broken before its usage is told."""
+        if self.kind is None or self.kind in ("delay", "bad_chunk", "dribble"):
+            return False
+        return self.stage != "before_done"
 
     @property
     def adds_before_first_s(self) -> float:
         """Simulated seconds by which the first piece comes later than without it."""
         return self.adds_s if self.kind == "delay" and self.stage in ("before_headers", "before_first_token") else 0.0
+
+    @property
+    def puts_off_s(self) -> float:
+        """Simulated seconds by which all that was planned comes later, attempts that fail included."""
+        return self.adds_s if self.kind == "delay" and self.stage == "before_headers" else 0.0
 
     def text(self) -> str:
         """The directive that says this, in full."""
@@ -134,6 +146,9 @@ class Fault(Struct, frozen=True):
         if self.framing is not None:
             parts.append(f"framing={self.framing}")
         return ";".join(parts)
+
+
+NO_FAULT: Final = Fault()
 
 
 class FaultError(ValueError):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from math import inf
 from typing import Final, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from mock_server.contract.accounts import Plan
 
@@ -41,6 +44,21 @@ class Bucket:
         wait = short / self.per_s + max(0.0, self._at - now)  # a clock that stepped back has to catch up first
         return 0.0 if wait <= _SLACK_S else wait
 
+    def wait_for_good(self, amount: float, takes: Iterable[tuple[float, float]], now: float) -> float:
+        """Seconds from which on ``amount`` can be taken whenever one likes, while so much is taken at these moments.
+
+        That is never too early if moments and amounts are the latest and the most that are possible.
+        """
+        level, at = self.level(now), max(now, self._at)
+        ready = at + max(0.0, amount - level) / self.per_s
+        for when, taken in sorted(takes):
+            then = max(when, at)
+            level = min(self.capacity, min(self.capacity, level + (then - at) * self.per_s) - taken)
+            at = then
+            if level < amount or ready > at:
+                ready = at + max(0.0, amount - level) / self.per_s
+        return ready - now
+
     def take(self, amount: float, now: float) -> None:
         """Take ``amount``, below zero if need be; a negative amount gives back, up to the capacity."""
         self._level = min(float(self.capacity), self.level(now) - amount)
@@ -58,11 +76,23 @@ class Quota(NamedTuple):
     reset_s: float
 
 
+class Outlook(Struct, frozen=True, gc=False):
+    """What is to come of a request in flight: moments at the latest, infinite where only its client ends it.
+
+    By ``settles_by`` it will be known what it used: at most so many ``tokens`` more than were taken of the minute's,
+    or, where that is negative, at least so many less.
+    """
+
+    ends_by: float
+    settles_by: float
+    tokens: int
+
+
 class Running(Protocol):
     """A request in flight."""
 
-    def ends_by(self) -> float:
-        """When it will have ended, as far as that is known now; infinite where only its client ends it."""
+    def outlook(self) -> Outlook:
+        """What is to come of it, as far as that is planned."""
 
 
 class Limits:
@@ -81,16 +111,25 @@ class Limits:
 
         ``running`` holds every request in flight. Where only their clients will end them, nobody can tell: a day.
         """
-        waits = 0.0
+        waits = short = 0.0
         for bucket in (self._minute, self._day):
             if bucket is not None:
                 waits = max(waits, bucket.wait(1, now))
         if self._tokens is not None:
-            waits = max(waits, self._tokens.wait(min(tokens, self._tokens.capacity), now))
-        if self._concurrent is not None and len(running) >= self._concurrent:
-            ends = sorted(each.ends_by() for each in running)
-            waits = max(waits, min(ends[len(running) - self._concurrent] - now, DAY_S), _SLACK_S)
-        return waits
+            tokens = min(tokens, self._tokens.capacity)
+            short = self._tokens.wait(tokens, now)
+        full = self._concurrent is not None and len(running) >= self._concurrent
+        if not full and (not running or self._tokens is None or waits == short == 0):
+            return max(waits, short)
+        # It is refused: what those in flight come to decides from when on it is allowed.
+        outlooks = [each.outlook() for each in running]
+        if self._tokens is not None:
+            takes = [(each.settles_by, each.tokens) for each in outlooks if each.settles_by < inf]
+            short = self._tokens.wait_for_good(tokens, takes, now)
+        if self._concurrent is not None and full:
+            ends = sorted(each.ends_by for each in outlooks)
+            waits = max(waits, min(ends[len(running) - self._concurrent] - now, DAY_S))
+        return max(waits, short, _SLACK_S)
 
     def take_request(self, now: float) -> None:
         """Count one request."""

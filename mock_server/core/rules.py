@@ -63,6 +63,9 @@ class Strike(Struct, frozen=True, gc=False):
     headers: Added = ()
 
 
+NO_STRIKE: Final = Strike()
+
+
 class Identity(Struct, frozen=True, gc=False):
     """What a call asks, as a fingerprint, and how often its test asked the same before: what all draws are keyed on."""
 
@@ -133,11 +136,14 @@ class ActiveRule:
         return self.rule.times is not None and self.struck >= self.rule.times
 
     def matches(self, facts: Facts) -> bool:
+        """Whether it is about this call, and still strikes."""
+        return not self.spent and self.concerns(facts)
+
+    def concerns(self, facts: Facts) -> bool:
         """Whether it is about this call."""
         match, fault = self.rule.match, self.strike.fault
         return (
-            not self.spent
-            and match.key in (None, facts.key)
+            match.key in (None, facts.key)
             and match.test in (None, facts.test)
             and match.stream in (None, facts.stream)
             and match.provider in (None, facts.provider)
@@ -146,20 +152,29 @@ class ActiveRule:
             and (match.text is None or facts.has_text(match.text))
         )
 
-    def picks(self, facts: Facts, dice: Dice) -> bool:
-        """Whether it strikes the next matching call, if that is this one."""
-        rule = self.rule
+    def picks(self, facts: Facts, dice: Dice, after: int = 0) -> bool:
+        """Whether it strikes the next matching call but ``after`` others, if that is this one."""
+        rule, place = self.rule, self.seen + after
         if rule.every is not None:
-            return (self.seen + 1) % rule.every == 0
+            return (place + 1) % rule.every == 0
         if rule.rate is not None:
             return dice.roll(facts.fingerprint + self._name, facts.occurrence, 0).uniform(Concern.FATE) < rule.rate
         if rule.of is not None and rule.hits is not None:
-            block, offset = divmod(self.seen, rule.of)
+            block, offset = divmod(place, rule.of)
             if block != self._block:
                 order = sorted(range(rule.of), key=lambda at: dice.roll(self._name, block, at).bits(Concern.FATE))
                 self._block, self._chosen = block, frozenset(order[: rule.hits])
             return offset in self._chosen
         return True
+
+    def foresee(self, facts: Facts, dice: Dice, others: int) -> tuple[bool, bool]:
+        """Whether it may strike a matching call that up to ``others`` come before, and whether it must."""
+        rule = self.rule
+        if rule.times is not None:
+            return True, self.struck + others < rule.times
+        turns = min(others, rule.every or rule.of or 0) + 1
+        picked = [self.picks(facts, dice, after) for after in range(turns)]
+        return any(picked), all(picked)
 
 
 class Choice(Struct, frozen=True, gc=False):
@@ -220,6 +235,19 @@ class RuleBook:
                 if active.picks(facts, dice):
                     return Choice(active.strike, tuple(matched))
         return Choice(None, tuple(matched))
+
+    def foresee(self, facts: Facts, dice: Dice, others: int) -> tuple[list[Strike], bool]:
+        """All that may strike this call once it is routed, after up to ``others``; whether one of it must."""
+        strikes = []
+        for active in self.rules:
+            may_strike = active.pending or not active.spent  # what it missed, it strikes with again
+            if active.rule.match.needs_route and may_strike and active.concerns(facts):
+                may, must = active.foresee(facts, dice, others)
+                if may:
+                    strikes.append(active.strike)
+                if must:
+                    return strikes, True
+        return strikes, False
 
     def clear(self) -> int:
         """Remove all rules; how many there were."""

@@ -13,7 +13,7 @@ from mock_server.core.dice import Dice, Occurrences
 from mock_server.core.idempotency import IdempotencyKeys, Kept
 from mock_server.core.provider import Planner, SimulatedModel
 from mock_server.core.routing import Candidate
-from mock_server.core.rules import RuleBook
+from mock_server.core.rules import NO_STRIKE, Facts, RuleBook, Strike
 from mock_server.core.sticky import Conversations
 from mock_server.core.world import Incident, Task, World
 
@@ -90,6 +90,16 @@ class Scope:
     def in_flight(self) -> int:
         """How many calls of it are in flight."""
         return sum(len(account.in_flight) for account in self._accounts.values())
+
+    def possible_strikes(self, facts: Facts) -> list[Strike]:
+        """All that may strike a call in flight which is routed so; the others in flight may be asked about before."""
+        strikes, others = list[Strike](), self.in_flight - 1
+        for book in (self.rules,) if self.retired else (self.queued, self.rules):
+            more, certain = book.foresee(facts, self.dice, others)
+            strikes += more
+            if certain:
+                return strikes
+        return [*strikes, NO_STRIKE]
 
     def accounts(self) -> Iterator[Account]:
         """The accounts that were ever asked for."""

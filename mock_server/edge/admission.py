@@ -85,23 +85,21 @@ def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session 
             exchange.applied = directives.applied
             return exchange.force(directives.force)
         exchange.fault = directives.fault
-    identity, choice = engine.identify(state, request), NO_CHOICE
+    identity, choice, facts = engine.identify(state, request), NO_CHOICE, None
     if exchange.fault is None and engine.has_rules(state):
-        exchange.ask_again = facts = engine.facts(state, account.key, request, identity)
+        facts = engine.facts(state, account.key, request, identity)
         choice = engine.choose(state, facts, routed=False)
         if choice.strike is not None:
-            exchange.ask_again, exchange.fault = None, choice.strike.fault
+            facts, exchange.fault = None, choice.strike.fault
             if choice.strike.code is not None:
                 exchange.commit(choice)
                 return exchange.force(choice.strike.code, choice.strike.headers)
     decision = _start(exchange, account, head, request, identity, body)
-    if isinstance(decision, Session):
-        exchange.commit(choice)
-        exchange.session = decision
-        exchange.fault = decision.fault = exchange.fault or decision.fault
-    else:
+    if isinstance(decision, Refusal):
         exchange.fault = None
-    return decision
+        return decision
+    exchange.commit(choice)
+    return exchange.begin(decision, facts)
 
 
 def _start(

@@ -12,7 +12,7 @@ from mock_server.contract.errors import Refusal
 from mock_server.contract.messages import ENCODER, ChatResponse
 from mock_server.core.account import Account
 from mock_server.core.added import Added
-from mock_server.core.engine import Engine
+from mock_server.core.engine import BROKEN, Engine
 from mock_server.core.faults import Fault
 from mock_server.core.idempotency import Kept
 from mock_server.core.rules import Choice, Facts
@@ -69,11 +69,10 @@ class Exchanges:
 class Exchange(Struct, eq=False):
     """Mutable: filled in as the request is understood and answered.
 
-    ``fault`` is what strikes the answer; ``ask_again`` holds what rules about the route need to be asked once it is
-    known who answers, and ``choice`` what a rule strikes with, until that is settled. ``ending`` tells, once the
-    exchange is closed, whether the whole answer was handed to a client that was still there, and ``struck`` whether the
-    fault has struck. ``sent_tokens`` are those of the pieces that were sent. ``keep`` takes the answer for an
-    idempotency key.
+    ``fault`` is what strikes the answer, and ``choice`` what a rule strikes with, until that is settled. ``ending``
+    tells, once the exchange is closed, whether the whole answer was handed to a client that was still there, and
+    ``struck`` whether the fault has struck. ``sent_tokens`` are those of the pieces that were sent. ``keep`` takes the
+    answer for an idempotency key.
     """
 
     shared: Exchanges
@@ -89,7 +88,6 @@ class Exchange(Struct, eq=False):
     forced: str = ""
     code: str = ""
     fault: Fault | None = None
-    ask_again: Facts | None = None
     choice: Choice | None = None
     keep: Callable[[Kept | None], None] | None = None
     ending: Literal["complete", "abandoned", "fault"] = "abandoned"
@@ -104,6 +102,14 @@ class Exchange(Struct, eq=False):
         """Whether its answer has been decided on, at least the head of it."""
         return self._status != 0
 
+    def begin(self, session: Session, facts: Facts | None) -> Session | Refusal:
+        """The call was admitted; ``facts`` are for the rules about its route, should these still have to be asked."""
+        self.session, session.ask_again = session, facts
+        self.fault = session.fault = self.fault or session.fault
+        if facts is not None and self.fault is not None:  # of a canned answer, which it may strike at once
+            return self.ask_again(session, self.arrived) or session
+        return session
+
     def due(self, decision: Session | Refusal, until: float, now: float) -> WholeAnswer | None:
         """The whole answer if it is due by ``until``; None while there is something to wait for, or to stream.
 
@@ -115,7 +121,7 @@ class Exchange(Struct, eq=False):
             attempt = decision.attempt
             ends_at, late = attempt.ends_at, attempt.ends_at > until
             if attempt.failure is None:
-                if self.ask_again is not None and (refusal := self._ask_again(decision, until)):
+                if decision.ask_again is not None and (refusal := self.ask_again(decision, until)):
                     return self.refusal(refusal, now)
                 late = late or self.stream or self.fault is not None
             if late:
@@ -126,9 +132,9 @@ class Exchange(Struct, eq=False):
             if isinstance(step, Refusal):
                 return self.refusal(step, now)
 
-    def _ask_again(self, session: Session, now: float) -> Refusal | None:
+    def ask_again(self, session: Session, now: float) -> Refusal | None:
         """It is known who answers: let the rules about that strike, with a refusal or a fault."""
-        facts, self.ask_again = self.ask_again, None
+        facts, session.ask_again = session.ask_again, None
         assert facts is not None
         assert self.state is not None
         candidate = session.attempt.candidate
@@ -158,6 +164,12 @@ class Exchange(Struct, eq=False):
         """The error of a forced ``status``, with ``headers`` besides its own."""
         self.forced, self.struck = f"code={status}", True
         return forced_refusal(status, self.shared.scale, headers)
+
+    def give_up(self, now: float) -> Refusal:
+        """An error of the mock's own came up before anything was sent: the refusal that says so; it costs nothing."""
+        if self.session is not None:
+            self.session.refuse(now)
+        return BROKEN
 
     def refusal(self, refusal: Refusal, now: float) -> WholeAnswer:
         """The error envelope."""

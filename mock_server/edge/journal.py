@@ -9,7 +9,8 @@ from typing import Annotated, Final, Protocol, TypeVar
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from mock_server.core.session import Route, Step
+from mock_server.core.call import Route
+from mock_server.core.session import Step
 
 RING_SIZE: Final = 10_000
 

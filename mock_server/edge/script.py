@@ -11,7 +11,7 @@ from math import inf
 from typing import assert_never
 
 from mock_server.contract.errors import Refusal
-from mock_server.core.faults import Breaking, Fault, Stage
+from mock_server.core.faults import NO_FAULT, Breaking, Stage
 from mock_server.core.session import Answer, Session
 from mock_server.edge import sse, whole
 from mock_server.edge.answers import WholeAnswer, length_line
@@ -20,8 +20,6 @@ from mock_server.edge.framing import Framer
 from mock_server.edge.moves import End, Fin, Flush, Move, Moves, Part, Reset, Start, Turn, Until
 from mock_server.edge.spoiled import Spoiled, dribbled, spoil
 from mock_server.edge.timeline import Timeline
-
-NO_FAULT = Fault()
 
 
 class Script:
@@ -50,7 +48,7 @@ class Script:
             self._fault = exchange.fault or NO_FAULT
             if early and self._fault.stage == "before_headers" and self._fault.kind is not None:
                 early = False
-                if not (yield from self._passes("before_headers")):
+                if not (yield from self._passes("before_headers", exchange.arrived)):
                     return False
             answer = whole.due(exchange, decision, self._reached, self._now)
             if answer is not None:
@@ -131,7 +129,8 @@ class Script:
         yield from self._do(Start(200, exchange.stream_head(answer, attempt.first_at, attempt.ends_at, self._now)))
         events = [sse.opening(exchange.request_id, answer.model, answer.provider)]
         if self._fault.stage == "before_first_token" and self._fault.kind is not None:
-            if not (yield from self._passes("before_first_token", [*framer.writes(events), *framer.flush()])):
+            before = [*framer.writes(events), *framer.flush()]
+            if not (yield from self._passes("before_first_token", attempt.first_at, before)):
                 return False
             events = []
         there = yield from self._hand_over(framer, timeline.due(attempt.first_at), events)
@@ -145,7 +144,7 @@ class Script:
         """Send the pieces that are still to come; False when the stream is over before its closing events."""
         while True:
             if timeline.at_fault:
-                if not (yield from self._passes("mid_stream", framer.flush())):
+                if not (yield from self._passes("mid_stream", timeline.fault_at, framer.flush())):
                     return False
                 timeline.at_fault = False
             if timeline.finished:
@@ -176,28 +175,31 @@ class Script:
         ends_at = session.attempt.ends_at
         if not (yield from self._wait(ends_at)):
             return False
-        if self._fault.stage == "before_usage" and not (yield from self._passes("before_usage", framer.flush())):
+        stage = self._fault.stage
+        if stage == "before_usage" and not (yield from self._passes(stage, ends_at, framer.flush())):
             return False
-        session.settle(ends_at)
         closing = [sse.usage(answer.finish_reason, answer.usage), sse.DONE_EVENT]
         if self._fault.stage == "before_done":
+            session.tell(ends_at)
             told = closing if self._fault.kind == "done_then_hang" else closing[:1]
-            if not (yield from self._passes("before_done", [*framer.writes(told), *framer.flush()])):
+            if not (yield from self._passes("before_done", ends_at, [*framer.writes(told), *framer.flush()])):
                 return False
             closing = closing[1:]
+        session.settle(ends_at)
         *writes, last = [*framer.writes(closing), *framer.flush()]
         if writes and not ((yield from self._write(writes)) and (yield from self._do(Flush()))):
             return False
         return (yield from self._finish(End(last)))
 
-    def _passes(self, stage: Stage, before: Iterable[bytes] = ()) -> Moves:
-        """Strike, once all ``before`` is written, if the fault is about this stage; False when the answer is over."""
+    def _passes(self, stage: Stage, at: float, before: Iterable[bytes] = ()) -> Moves:
+        """Strike, once all ``before`` is written, if the fault is about this stage; False when the answer is over.
+
+        The plan comes to the stage ``at`` a moment from which on all that lasts counts, so that no lateness adds to it.
+        """
         if not (yield from self._write(before)):
             return False
         fault, kind = self._fault, self._fault.kind
         self._notes.pieces, self._notes.stage = self._framed, "" if kind == "done_then_hang" else stage
-        # What strikes before anything was sent is planned from the arrival on, and no lateness adds to it.
-        since = self._exchange.arrived if stage == "before_headers" else self._now
         match kind:
             case _ if kind is None or fault.stage != stage:
                 return True
@@ -207,13 +209,13 @@ class Script:
                 assert fault.for_s is not None
                 self._exchange.struck = True
                 self._put_off = fault.for_s
-                return (yield from self._do(Until(since + fault.for_s)))
+                return (yield from self._do(Until(at + fault.for_s)))
             case "bad_chunk":
                 self._exchange.struck = True
                 return (yield from self._do(Part(sse.GARBAGE)))
             case _:
                 self._exchange.struck, self._exchange.ending = True, "fault"
-                for move in self._break(kind, inf if fault.for_s is None else since + fault.for_s):
+                for move in self._break(kind, inf if fault.for_s is None else at + fault.for_s):
                     if not (yield from self._do(move)):
                         break
                 return False
@@ -252,7 +254,7 @@ class Script:
             return (yield from self._send_spoiled(spoiled))
         if fault.stage == "before_first_token":
             yield from self._do(Start(whole.status, [*whole.headers, length_line(whole.body)]))
-            if not (yield from self._passes("before_first_token")):
+            if not (yield from self._passes("before_first_token", attempt.ends_at)):
                 return False
             session.settle(attempt.ends_at)
             return (yield from self._finish(End(whole.body)))
@@ -261,7 +263,7 @@ class Script:
 
     def _dribble(self, session: Session, whole: WholeAnswer) -> Moves:
         yield from self._do(Start(whole.status, [*whole.headers, length_line(whole.body)]))
-        begun, self._exchange.struck = self._now, True
+        begun, self._exchange.struck = session.attempt.ends_at, True
         for after_s, piece in dribbled(whole.body, self._fault.for_s):
             if not (yield from self._do(Until(begun + after_s))):
                 return False

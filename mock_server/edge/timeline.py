@@ -48,6 +48,13 @@ class Timeline:
         """Tokens of the pieces sent so far."""
         return self._tokens_to(self._next - 1) if self._next else 0
 
+    @property
+    def fault_at(self) -> float:
+        """When the last piece before the fault is due."""
+        if self._fault_after < 2 or not self._attempt.pace_s:
+            return self._attempt.first_at
+        return self._planner.piece_at(self._attempt, self._tokens_to(self._fault_after - 1))
+
     def due(self, now: float) -> list[str]:
         """The pieces due by ``now``, overdue ones included: all of them, or up to the place of the fault.
 

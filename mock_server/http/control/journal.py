@@ -8,8 +8,9 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from mock_server.core.call import Route
 from mock_server.core.routing import Candidate, mean_price, quality_for, rank
-from mock_server.core.session import Route, Step
+from mock_server.core.session import Step
 from mock_server.edge.journal import RING_SIZE, Entry, Journal, Record, Totals
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake, not_found

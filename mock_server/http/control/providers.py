@@ -163,7 +163,7 @@ def _view(context: Context, scope: Scope, provider: str, candidates: tuple[Candi
     models = [_model_view(context, scope.models[c.name], now) for c in candidates if c.provider == provider]
     state = breaker.state(now)
     ill = state != "closed" or any(model.incident is not None for model in models)
-    return ProviderView(provider, not ill, state, breaker.wait(now), models)
+    return ProviderView(provider, not ill, state, breaker.cooldown(now), models)
 
 
 def _model_view(context: Context, model: SimulatedModel, now: float) -> ModelView:

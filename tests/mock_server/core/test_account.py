@@ -10,6 +10,7 @@ import pytest
 from mock_server.contract.accounts import PLANS, Plan
 from mock_server.contract.errors import INSUFFICIENT_BALANCE, RATE_LIMIT_EXCEEDED, Refusal
 from mock_server.core.account import Account, Grant
+from mock_server.core.limits import Outlook
 from mock_server.core.world import AccountSettings
 
 KEY = "sk-live-0123456789"
@@ -83,12 +84,13 @@ def test_refunding_keeps_the_request_counted() -> None:
 
 
 class Ends(NamedTuple):
-    """A request in flight."""
+    """A request in flight, which will have used so many tokens more than were taken for it."""
 
     at: float
+    tokens: int = 0
 
-    def ends_by(self) -> float:
-        return self.at
+    def outlook(self) -> Outlook:
+        return Outlook(self.at, self.at, self.tokens)
 
 
 def test_endings_charge_free_the_place_and_correct_the_quota() -> None:
@@ -103,6 +105,20 @@ def test_endings_charge_free_the_place_and_correct_the_quota() -> None:
     view = one.view()
     assert (view.balance, view.reserved, view.charged, view.in_flight) == (880, 0, 120, 0)
     assert isinstance(one.admit(0, 880, 5.0), Grant)
+
+
+def test_what_a_call_used_corrects_the_quota_once_though_it_goes_on() -> None:
+    one = account(Plan(tpm=1_000))
+    session = Ends(8.0)
+    grant = admitted(one, 10, 490)
+    one.take_place(session)
+    grant = one.correct(grant, 500, 5.0)
+    view = one.view()
+    assert (view.reserved, view.charged, view.in_flight) == (500, 0, 1)
+    one.release(session, grant, 500, 8.0)
+    refusal = one.admit(0, 1_000, 8.0)
+    assert isinstance(refusal, Refusal)
+    assert refusal.retry_after == pytest.approx(22.0)
 
 
 def test_grants_can_be_extended_as_far_as_the_balance_goes() -> None:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from math import inf
+from typing import NamedTuple
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mock_server.core.breaker import Breaker, BreakerSettings
+
+
+class Planned(NamedTuple):
+    """A probe that will have been settled at a moment, as a failure or not."""
+
+    at: float
+    fails: bool
+
+    def verdict(self) -> tuple[float, bool]:
+        return self
+
+
+PROBE = Planned(40.0, False)
 
 
 def fresh(failures: int = 5, cooldown_s: float = 30.0) -> Breaker:
@@ -16,7 +32,7 @@ def fresh(failures: int = 5, cooldown_s: float = 30.0) -> Breaker:
 def opened(now: float = 0.0) -> Breaker:
     breaker = fresh()
     for _ in range(5):
-        breaker.failure(now, probe=breaker.begin(now))
+        breaker.failure(now, probe=breaker.begin(now, PROBE))
     return breaker
 
 
@@ -54,9 +70,9 @@ def test_failures_in_a_row_open_it(events: str, state: str) -> None:
 def test_the_cooldown_is_exact() -> None:
     breaker = opened(100.0)
     assert breaker.wait(100.0) == 30.0
-    assert breaker.wait(125.0) == 5.0
+    assert breaker.wait(125.0) == breaker.cooldown(125.0) == 5.0
     assert not breaker.allows(129.999)
-    assert not breaker.begin(129.999)
+    assert not breaker.begin(129.999, PROBE)
     assert breaker.state(129.999) == "open"
     assert breaker.state(130.0) == "half_open"
     assert breaker.allows(130.0)
@@ -71,15 +87,24 @@ def test_late_failures_do_not_prolong_the_cooldown() -> None:
 
 def test_half_open_lets_one_probe_through() -> None:
     breaker = opened(0.0)
-    assert breaker.begin(30.0)
+    assert breaker.begin(30.0, PROBE)
     assert not breaker.allows(30.0)
     assert not breaker.allows(1_000.0)
-    assert not breaker.begin(1_000.0)
+    assert not breaker.begin(1_000.0, PROBE)
+
+
+@pytest.mark.parametrize(("probe", "wait"), [(PROBE, 9.0), (Planned(40.0, True), 39.0), (Planned(inf, False), inf)])
+def test_while_a_probe_is_out_it_waits_for_what_that_will_come_to(probe: Planned, wait: float) -> None:
+    breaker = opened(0.0)
+    assert breaker.begin(30.0, probe)
+    assert (breaker.wait(31.0), breaker.cooldown(31.0)) == (wait, 0.0)
+    breaker.undecided(probe=True)
+    assert breaker.wait(31.0) == 0.0
 
 
 def test_a_good_probe_closes_it_and_the_count_starts_anew() -> None:
     breaker = opened(0.0)
-    breaker.success(probe=breaker.begin(30.0))
+    breaker.success(probe=breaker.begin(30.0, PROBE))
     assert breaker.state(30.0) == "closed"
     for _ in range(4):
         breaker.failure(31.0, probe=False)
@@ -90,21 +115,21 @@ def test_a_good_probe_closes_it_and_the_count_starts_anew() -> None:
 
 def test_a_failed_probe_opens_it_again_for_a_whole_cooldown() -> None:
     breaker = opened(0.0)
-    breaker.failure(40.0, probe=breaker.begin(35.0))
+    breaker.failure(40.0, probe=breaker.begin(35.0, PROBE))
     assert breaker.state(69.9) == "open"
     assert breaker.allows(70.0)
 
 
 def test_an_undecided_probe_lets_another_one_try() -> None:
     breaker = opened(0.0)
-    breaker.undecided(probe=breaker.begin(30.0))
+    breaker.undecided(probe=breaker.begin(30.0, PROBE))
     assert breaker.state(31.0) == "half_open"
-    assert breaker.begin(31.0)
+    assert breaker.begin(31.0, PROBE)
 
 
 def test_late_results_of_others_do_not_decide_for_the_probe() -> None:
     breaker = opened(0.0)
-    assert breaker.begin(30.0)
+    assert breaker.begin(30.0, PROBE)
     breaker.success(probe=False)
     assert not breaker.allows(31.0)
     breaker.failure(31.0, probe=False)
@@ -115,7 +140,7 @@ def test_late_results_of_others_do_not_decide_for_the_probe() -> None:
 
 
 def test_a_closed_breaker_sends_no_probes() -> None:
-    assert not fresh().begin(0.0)
+    assert not fresh().begin(0.0, PROBE)
 
 
 @given(st.integers(1, 8), st.floats(0, 100), st.lists(st.sampled_from("fsu"), max_size=40))

@@ -12,6 +12,7 @@ from mock_server.contract.messages import ChatRequest
 from mock_server.core.account import Account
 from mock_server.core.engine import MAX_SCOPES, Engine
 from mock_server.core.prompts import count_prompt
+from mock_server.core.provider import Attempt, Planner
 from mock_server.core.session import Answer, Session
 
 Engines = Callable[..., Engine]
@@ -273,3 +274,35 @@ def test_a_test_with_a_call_in_flight_is_not_forgotten(engine_of: Engines, reque
     for number in range(MAX_SCOPES + 5):
         engine.scope(f"another-{number}", 0.0)
     assert engine.scope("busy", 0.0).forgotten
+
+
+def broken(*_: object) -> Attempt:
+    raise ZeroDivisionError
+
+
+def test_an_error_of_our_own_leaves_no_reservation_no_place_and_no_probe(
+    engine_of: Engines, request_of: Requests, begin: Begin, account_of: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of(ONCE)
+    breaker = engine.scope("", 0.0).breakers["alpha"]
+    breaker.trip(0.0)
+    monkeypatch.setattr(Planner, "plan", broken)
+    with pytest.raises(ZeroDivisionError):
+        begin(engine, request_of(), "sk-once", now=100.0)
+    view = account_of(engine, "sk-once").view()
+    assert (view.balance, view.reserved, view.charged, view.in_flight) == (10_000, 0, 0, 0)
+    assert breaker.allows(100.0)
+
+
+def test_an_error_of_our_own_while_failing_over_costs_nothing(
+    engine_of: Engines, request_of: Requests, begin: Begin, account_of: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of(ONCE + '[[incidents]]\nkind = "outage"\n')
+    session = begin(engine, request_of(), "sk-once")
+    monkeypatch.setattr(Planner, "plan", broken)
+    with pytest.raises(ZeroDivisionError):
+        session.settle(session.attempt.ends_at)
+    session.fail(1.0)
+    view = account_of(engine, "sk-once").view()
+    assert (view.balance, view.reserved, view.charged, view.in_flight) == (10_000, 0, 0, 0)
+    assert [step.provider for step in session.steps] == ["alpha"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mock_server.contract.accounts import PLANS, Plan
-from mock_server.core.limits import DAY_S, MINUTE_S, Bucket, Limits
+from mock_server.core.limits import DAY_S, MINUTE_S, Bucket, Limits, Outlook
 
 RATE_ERROR = 1e-6  # relative; floating point and the bucket's own slack of a microsecond
 
@@ -116,12 +116,13 @@ def test_plans_allow_a_burst_and_then_say_how_long_to_wait(plan: Plan, allowed: 
 
 
 class Ends(NamedTuple):
-    """A request in flight."""
+    """A request in flight, which will have used so many tokens more than were taken for it."""
 
     at: float
+    tokens: int = 0
 
-    def ends_by(self) -> float:
-        return self.at
+    def outlook(self) -> Outlook:
+        return Outlook(self.at, self.at, self.tokens)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +137,52 @@ class Ends(NamedTuple):
 )
 def test_a_full_house_waits_for_as_many_ends_as_it_takes(ends: tuple[float, ...], wait: float) -> None:
     assert Limits(Plan(concurrent=2), 0.0).wait(1, tuple(map(Ends, ends)), 5.0) == wait
+
+
+@pytest.mark.parametrize(
+    ("calls", "wait"),
+    [
+        ((), 30.0),  # 500 tokens are left of 1,000, of which 500 are missing for half a minute
+        ((Ends(20.0, 1_000),), 90.0),  # a long answer is to come before, which costs another minute
+        ((Ends(50.0, -500),), 30.0),  # what is given back later does not help
+        ((Ends(20.0, -500),), 20.0),
+        ((Ends(20.0, -500), Ends(25.0, 500)), 30.0 + 25.0),
+        ((Ends(inf, 0),), 30.0),
+    ],
+)
+def test_tokens_are_there_for_good_when_all_in_flight_have_used_what_they_will(
+    calls: tuple[Ends, ...], wait: float
+) -> None:
+    limits = Limits(Plan(tpm=1_000), 0.0)
+    limits.take_tokens(500, 0.0)
+    assert limits.wait(1_000, calls, 0.0) == pytest.approx(wait)
+
+
+def test_what_calls_in_flight_will_use_refuses_nothing_before() -> None:
+    limits = Limits(Plan(tpm=1_000, rpm=1), 0.0)
+    assert limits.wait(1_000, (Ends(20.0, 10_000),), 0.0) == 0
+    limits.take_request(0.0)
+    assert limits.wait(1_000, (Ends(20.0, 10_000),), 0.0) == pytest.approx(20 + 600)  # but then it is not earlier
+
+
+@given(
+    st.integers(0, 60), st.integers(1, 60), st.lists(st.tuples(st.integers(0, 90), st.integers(-60, 90)), max_size=5)
+)
+def test_from_that_moment_on_tokens_can_be_taken_and_just_before_not_for_good(
+    spent: int, amount: int, takes: list[tuple[int, int]]
+) -> None:
+    bucket = Bucket(60, 60.0, 0.0)
+    bucket.take(spent, 0.0)
+    wait = bucket.wait_for_good(amount, takes, 0.0)
+    assert wait >= bucket.wait(amount, 0.0) or takes
+    left, short = sorted(takes), []
+    for moment in sorted({float(at) for at, _ in takes} | {wait - 1e-3, wait, 1_000.0} - {-1e-3}):
+        while left and left[0][0] <= moment:
+            at, taken = left.pop(0)
+            bucket.take(taken, at)
+        short.append((moment, bucket.wait(amount, moment) > 0))
+    assert not any(is_short for moment, is_short in short if moment >= wait)
+    assert wait == 0 or any(is_short for moment, is_short in short if moment >= wait - 1e-3 and moment < wait)
 
 
 def test_a_request_that_is_late_is_still_there() -> None:

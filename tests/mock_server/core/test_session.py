@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import pytest
 
@@ -11,15 +12,19 @@ from mock_server.contract.errors import ALL_PROVIDERS_FAILED, UPSTREAM_STATUSES,
 from mock_server.contract.messages import ChatRequest
 from mock_server.core.account import Account
 from mock_server.core.engine import Engine
+from mock_server.core.faults import parse_fault
+from mock_server.core.limits import DAY_S
 from mock_server.core.prompts import count_prompt
 from mock_server.core.provider import Attempt
 from mock_server.core.session import Answer, Session
+from mock_server.core.world import Incident
 
 Engines = Callable[..., Engine]
 Requests = Callable[..., ChatRequest]
 Begin = Callable[..., Session]
 Ask = Callable[..., Answer | Refusal]
 Accounts = Callable[..., Account]
+Start = Callable[..., Session | Refusal]
 
 ALPHA_DOWN = '[[incidents]]\nkind = "outage"\nmatch = "alpha"\n'
 ALL_DOWN = '[[incidents]]\nkind = "outage"\n'
@@ -114,6 +119,27 @@ def test_when_every_breaker_is_open_the_refusal_says_when_to_come_back(
     assert refusal.retry_after == min(opened)
     assert refusal.headers == (("X-Attempt-Count", "0"),)
     assert 0 < min(opened) <= 60
+
+
+@pytest.mark.parametrize(("probe_fails", "cooldown"), [(False, 0.0), (True, 30.0)])
+def test_while_the_one_probe_is_out_the_refusal_says_when_that_will_have_told(
+    engine_of: Engines, request_of: Requests, begin: Begin, start: Start, probe_fails: bool, cooldown: float
+) -> None:
+    engine, only = engine_of(), request_of(strategy={"providers": {"only": ["alpha"]}})
+    scope = engine.scope("", 0.0)
+    scope.breakers["alpha"].trip(0.0)
+    if probe_fails:
+        scope.start_incident(Incident("outage", "alpha"), 30.0)
+    probe = begin(engine, only, now=30.0)
+    probe.fault = parse_fault("delay;for=5")
+    refusal = start(engine, only, now=31.0)
+    assert isinstance(refusal, Refusal)
+    assert refusal.retry_after == pytest.approx(probe.attempt.ends_at + 5.0 + cooldown - 31.0)
+    probe.fault = parse_fault("stall")
+    probe.held_until = inf
+    refusal = start(engine, only, now=31.0)
+    assert isinstance(refusal, Refusal)
+    assert refusal.retry_after == DAY_S  # nobody can tell when its client leaves
 
 
 def test_upstream_rate_limits_fail_over_but_open_no_breaker(engine_of: Engines, request_of: Requests, ask: Ask) -> None:

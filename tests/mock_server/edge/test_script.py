@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mock_server.config import build_world
 from mock_server.core.engine import Engine
-from mock_server.core.faults import STAGES
+from mock_server.core.faults import STAGES, FaultError, parse_fault
 from mock_server.edge.admission import decide
 from mock_server.edge.exchange import Exchange, Exchanges
 from mock_server.edge.moves import End, Fin, Move, Part, Start, Until
@@ -38,11 +38,18 @@ ENGINE = Engine(build_world(WORLD, "script.toml"), 0, 0.0)
 
 
 def played(
-    fault: str, now: float, *, stream: bool = True, leaves_after: int = 10_000, late_s: float = 0.0, test: str = ""
+    fault: str,
+    now: float,
+    *,
+    stream: bool = True,
+    leaves_after: int = 10_000,
+    late_s: float = 0.0,
+    jump_s: float = 0.0,
+    test: str = "",
 ) -> tuple[Exchange, list[tuple[float, Move]]]:
     """A call that arrives at ``now``, and all moves of its script with the moments at which they are made.
 
-    It is the first of its ``test``, which is a new one unless given.
+    It is the first of its ``test``, which is a new one unless given. Every wait ends ``jump_s`` late.
     """
     if test:
         ENGINE.reset(test, now)
@@ -57,17 +64,19 @@ def played(
     exchange = Exchanges(ENGINE, 1.0, lambda: 0.0).open(now, Notes(head, 0.0, 0.0))
     body = chat(strategy={"models": ["slow/steady"]}, max_tokens=20, stream=stream)
     decision = decide(exchange, head, b"", json.dumps(body).encode())
-    made = list(islice(made_moves(exchange, decision, now + late_s, leaves_after), 2_000))
+    made = list(islice(made_moves(exchange, decision, now + late_s, leaves_after, jump_s), 2_000))
     assert len(made) < 2_000, "it does not come to an end"
     return exchange, made
 
 
-def made_moves(exchange: Exchange, decision: object, now: float, leaves_after: int) -> Iterator[tuple[float, Move]]:
+def made_moves(
+    exchange: Exchange, decision: object, now: float, leaves_after: int, jump_s: float
+) -> Iterator[tuple[float, Move]]:
     moves = Script(exchange, now).moves(decision)  # type: ignore[arg-type]  # what was decided
     move: Move | None = next(moves, None)
     while move is not None:
         if isinstance(move, Until):
-            now = max(now, move.at)
+            now = max(now, move.at) + jump_s
         yield now, move
         leaves_after -= 1
         try:
@@ -94,6 +103,22 @@ def test_a_fault_before_the_headers_counts_from_the_arrival_however_late_the_cal
     first = made[0][1]
     assert isinstance(first, Until)
     assert first.at == 10.0
+
+
+@pytest.mark.parametrize("kind", ["delay;for=10", "stall;for=10", "dribble;for=10", "done_then_hang;for=10"])
+@pytest.mark.parametrize("stage", [None, *STAGES[1:]])
+def test_a_fault_counts_from_its_place_in_the_plan_however_late_that_is_seen(kind: str, stage: str | None) -> None:
+    text, stream = kind if stage is None else f"{kind};stage={stage}", stage is not None or "hang" in kind
+    try:
+        parse_fault(text)
+    except FaultError:
+        return
+    exchange, made = played(text, 0.0, stream=stream, jump_s=1_000.0)
+    session = exchange.session
+    assert session is not None
+    waits = [move.at for _, move in made if isinstance(move, Until)]
+    assert max(waits) <= session.attempt.ends_at + 10.0
+    assert exchange.struck
 
 
 def test_a_whole_answer_is_one_move_at_its_planned_moment() -> None:

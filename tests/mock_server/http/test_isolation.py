@@ -19,6 +19,12 @@ def of(test: str, call: Call) -> Call:
     return call._replace(headers=[*call.headers, (b"x-mock-test", test.encode())])
 
 
+def named(key: str, call: Call) -> list[tuple[bytes, bytes]]:
+    """The headers of the call, with this key."""
+    headers = heads(key) | {"Content-Length": str(len(call.body))}
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
 def control(method: str, path: str, body: object = None) -> Call:
     content = b"" if body is None else json.dumps(body).encode()
     headers = {"host": "localhost", "content-length": str(len(content)), "content-type": "application/json"}
@@ -127,8 +133,7 @@ def test_a_test_with_a_call_that_is_still_arriving_is_not_forgotten() -> None:
 @pytest.mark.parametrize("key", ["sk-test-empty", "sk-test-limited"])
 def test_a_call_that_is_refused_uses_up_no_queued_wire_fault(key: str) -> None:
     served, test = Served(instant_mock()), "mine"
-    refused = a_call()._replace(headers=[(n.lower().encode(), v.encode()) for n, v in heads(key).items()])
-    refused = refused._replace(headers=[*refused.headers, (b"content-length", b"%d" % len(refused.body))])
+    refused = a_call()._replace(headers=named(key, a_call()))
     first = [refused] if key == "sk-test-limited" else []  # the one that is allowed in a minute
     queue = control("POST", "faults", {"fault": "empty", "times": 1})
     calls = [*first, queue, refused, refused, a_call(), a_call(), control("GET", "faults"), control("GET", "requests")]
@@ -138,3 +143,52 @@ def test_a_call_that_is_refused_uses_up_no_queued_wire_fault(key: str) -> None:
     assert (rule["seen"], rule["struck"]) == (1, 1)
     struck = [entry["fault"] for entry in said(requests)["entries"]]  # type: ignore[index]
     assert struck.count("empty;stage=before_headers") == 1
+
+
+def others_come(served: Served) -> None:
+    for number in range(1_001):
+        served.mock.context.scope(f"other-{number}")
+
+
+def test_a_test_whose_request_is_still_arriving_is_not_forgotten() -> None:
+    served = Served(instant_mock())
+    call = bytes_of(of("mine", a_call()._replace(headers=named("sk-test-basic", a_call()))))
+    account = control("GET", "accounts/sk-test-basic")
+
+    async def ask() -> tuple[Transport, Got]:
+        await served.answer(of("mine", control("PUT", "accounts/sk-test-basic", {"balance": 1_000})))
+        arriving = served.connect()
+        arriving.data_received(call[:-5])
+        await asyncio.sleep(0)
+        others_come(served)
+        arriving.data_received(call[-5:])
+        transport = arriving.transport
+        assert isinstance(transport, Transport)
+        await until(lambda: bool(transport.written))
+        return transport, await served.answer(of("mine", account))
+
+    transport, after = asyncio.run(ask())
+    assert b"x-mock-test-forgotten" not in transport.written[0]
+    assert 0 < 1_000 - said(after)["balance"] == said(after)["charged"]  # type: ignore[index]  # an object
+
+
+@pytest.mark.parametrize("fault", [b"done_then_hang", b"stall;stage=before_done"])
+def test_a_test_whose_call_hangs_after_its_usage_is_not_forgotten(fault: bytes) -> None:
+    served, hanging = Served(instant_mock()), a_call(stream=True)
+    hanging = of("mine", hanging._replace(headers=[*hanging.headers, (b"x-mock-fault", fault)]))
+    context = served.mock.context
+
+    async def ask() -> list[bool]:
+        connection = served.connect()
+        connection.data_received(bytes_of(hanging))
+        transport = connection.transport
+        assert isinstance(transport, Transport)
+        await until(lambda: any(b"usage" in written for written in transport.written))
+        others_come(served)
+        meanwhile = context.scope("mine").forgotten
+        connection.connection_lost(None)
+        await until(lambda: context.journal.in_flight == 0)
+        others_come(served)
+        return [meanwhile, context.scope("mine").forgotten]
+
+    assert asyncio.run(ask()) == [False, True]
