@@ -104,6 +104,14 @@ class SimClock:
         """Note that ``sleeper`` no longer waits."""
         self._sleepers.pop(sleeper, None)
 
+    def hand_over(self, sleeper: Sleeper, other: SimClock) -> None:
+        """Let something in flight, which may be asleep, go by a fork of this clock from now on."""
+        self.in_flight -= 1
+        other.in_flight += 1
+        until = self._sleepers.pop(sleeper, None)
+        if until is not None:
+            other._sleepers[sleeper] = until
+
     @property
     def may_jump(self) -> bool:
         """Whether time jumps by itself and everything in flight waits."""
@@ -117,5 +125,5 @@ class SimClock:
 
     def _nudge_all(self) -> None:
         self.steered += 1
-        for sleeper in tuple(self._sleepers):
+        for sleeper in sorted(self._sleepers, key=self._sleepers.__getitem__):  # who waits for less acts first
             sleeper.nudge()

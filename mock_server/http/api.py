@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from starlette.types import Receive, Scope, Send
 
 from mock_server.clock import SimClock
-from mock_server.contract.errors import INTERNAL_ERROR, Refusal
+from mock_server.contract.errors import Refusal
 from mock_server.core.session import Session
 from mock_server.core.world import ConnectionSettings
 from mock_server.edge import whole
@@ -79,11 +79,13 @@ class Api:
         wire: Wire = scope.get(WIRE) or Wire(monotonic())
         exchange, clock = self._open(wire, Head(scope["headers"]), scope["method"], scope["path"])
         exchange.belong(self._context.scope(exchange.test))
-        body = await _body(exchange, clock, wire, scope, receive)
+        body = await _body(exchange, wire, scope, receive)
+        clock = self._context.clock_of(exchange.test)  # it may be another by now
+        exchange.arrived = clock.at(wire.arrived)
         whole = exchange.refusal(refusal, clock.now())
         if body is not None:
             _hand_over(exchange, whole)
-        _close(exchange, clock, wire)
+        _close(exchange, clock.now(), wire)
         return whole
 
     def at_once(
@@ -138,56 +140,57 @@ class Api:
         """Decide when the body has come, and play. Some refusals need no body."""
         head = Head(scope["headers"])
         exchange, clock = self._open(wire, head, scope["method"], scope["path"])
+        player = Player(self._context, exchange, clock, wire, send)
         try:
             decision: Session | Refusal | None = enter(exchange, head, scope["method"])
-            body = await _body(exchange, clock, wire, scope, receive)
+            body = await _body(exchange, wire, scope, receive)
+            player.follow()
+            exchange.arrived = player.at(wire.arrived)  # how long a client sends is not the mock's doing
             if body is None:
                 return
             if decision is None:
                 decision = body if isinstance(body, Refusal) else admit(exchange, head, scope["query_string"], body)
             if WIRE in scope:
-                await self._player(wire, send, clock).play(exchange, decision)
+                await player.play(decision)
                 return
             watcher = ensure_future(wire.watch(receive))
             try:
-                await self._player(wire, send, clock).play(exchange, decision)
+                await player.play(decision)
             finally:
                 watcher.cancel()
         except NoTransportError:
             raise
         except Exception:
-            await self._own_error(exchange, wire, send, clock)
+            await self._own_error(exchange, player.now(), wire, send)
             raise
         finally:
-            _close(exchange, clock, wire)
+            _close(exchange, player.now(), wire)
 
     async def _play(self, begun: Begun, wire: Wire, send: Send) -> None:
         exchange, clock, decision = begun
+        player = Player(self._context, exchange, clock, wire, send)
         try:
             if isinstance(decision, Exception):
                 raise decision
-            await self._player(wire, send, clock).play(exchange, decision)
+            await player.play(decision)
         except NoTransportError:
             raise
         except Exception:
-            await self._own_error(exchange, wire, send, clock)
+            await self._own_error(exchange, player.now(), wire, send)
             raise
         finally:
-            _close(exchange, clock, wire)
+            _close(exchange, player.now(), wire)
 
-    async def _own_error(self, exchange: Exchange, wire: Wire, send: Send, clock: SimClock) -> None:
+    async def _own_error(self, exchange: Exchange, now: float, wire: Wire, send: Send) -> None:
         """Answer for an error of our own as a gateway would, if nothing was sent; the server is to hear of it then."""
         if exchange.answered or wire.gone:
             return
         wire.last()
-        whole = exchange.refusal(Refusal(INTERNAL_ERROR, INTERNAL_ERROR.message), clock.now())
+        whole = exchange.refusal(exchange.give_up(now), now)
         headers = [*whole.headers, length_line(whole.body)]
         await send({"type": "http.response.start", "status": whole.status, "headers": headers})
         await send({"type": "http.response.body", "body": whole.body})
         _hand_over(exchange, whole)
-
-    def _player(self, wire: Wire, send: Send, clock: SimClock) -> Player:
-        return Player(wire, send, clock, self._context.meter)
 
     def _open(self, wire: Wire, head: Head, method: str, path: str) -> tuple[Exchange, SimClock]:
         exchange, clock = self.open(wire.arrived, head, wire.connection, wire.on_connection)
@@ -202,9 +205,7 @@ class Api:
         return exchanges.open(clock.at(arrived), Notes(head, arrived, unix_s, connection, on_connection)), clock
 
 
-async def _body(
-    exchange: Exchange, clock: SimClock, wire: Wire, scope: Scope, receive: Receive
-) -> bytes | Refusal | None:
+async def _body(exchange: Exchange, wire: Wire, scope: Scope, receive: Receive) -> bytes | Refusal | None:
     """The body; a refusal where it will not come whole, None where the client left before.
 
     A client that waits to be asked for it is not asked where its request is refused anyway.
@@ -218,7 +219,6 @@ async def _body(
         wire.leave()
     elif WIRE not in scope:
         wire.arrived = monotonic()
-    exchange.arrived = clock.at(wire.arrived)  # how long a client sends is not the mock's doing
     notes.arrived_unix_s += wire.arrived - notes.arrived
     notes.arrived = wire.arrived
     note_body(exchange, scope["query_string"], body if isinstance(body, bytes) else b"")
@@ -231,6 +231,6 @@ def _hand_over(exchange: Exchange, whole: WholeAnswer) -> None:
     exchange.notes.handed_over(whole)
 
 
-def _close(exchange: Exchange, clock: SimClock, wire: Wire) -> None:
+def _close(exchange: Exchange, now: float, wire: Wire) -> None:
     exchange.notes.left = wire.left
-    exchange.close(clock.now())
+    exchange.close(now)

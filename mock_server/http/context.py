@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from mock_server.clock import SimClock
 from mock_server.core.engine import Engine
@@ -12,13 +13,21 @@ from mock_server.edge.journal import Journal
 from mock_server.http.meter import LoadMeter
 
 
+class Playing(Protocol):
+    """A call in flight."""
+
+    def follow(self) -> None:
+        """Go by the clock that its test goes by now."""
+
+
 class Context:
-    """Engine and exchanges, clocks and meter. Mutable: the clocks that single tests have of their own.
+    """Engine and exchanges, clocks and meter. Mutable: the clocks that single tests have of their own, and the calls
+    in flight.
 
     ``unix_now`` reads the calendar clock in seconds, for headers that announce calendar times.
     """
 
-    __slots__ = ("_clocks", "clock", "engine", "exchanges", "meter", "version", "world_name")
+    __slots__ = ("_clocks", "clock", "engine", "exchanges", "meter", "playing", "version", "world_name")
 
     def __init__(
         self, engine: Engine, clock: SimClock, unix_now: Callable[[], float], *, world_name: str, version: str
@@ -29,6 +38,7 @@ class Context:
         self.version = version
         self.exchanges = Exchanges(engine, clock.scale, unix_now)
         self.meter = LoadMeter()
+        self.playing: set[Playing] = set()
         self._clocks: dict[str, SimClock] = {}
         engine.when_forgotten = self.drop_clock
 
@@ -50,12 +60,17 @@ class Context:
         return self._clocks.get(test, self.clock)
 
     def own_clock(self, test: str) -> SimClock:
-        """The clock to steer for a test id, made when first asked for; the empty name is everybody's."""
+        """The clock to steer for a test id, made when first asked for; the empty name is everybody's.
+
+        Calls of that test that are in flight go by it from then on.
+        """
         if not test:
             return self.clock
         if test not in self._clocks:
             self.scope(test)  # with which the clock is forgotten
             self._clocks[test] = self.clock.fork()
+            for player in self.playing:
+                player.follow()
         return self._clocks[test]
 
     def drop_clock(self, test: str | None) -> None:

@@ -6,7 +6,7 @@ from asyncio import get_running_loop, sleep
 from collections.abc import Awaitable
 from math import inf
 from time import monotonic
-from typing import assert_never
+from typing import Final, assert_never
 
 from starlette.types import Message, Send
 
@@ -17,28 +17,56 @@ from mock_server.edge.answers import WholeAnswer, length_line
 from mock_server.edge.exchange import Exchange
 from mock_server.edge.moves import End, Fin, Flush, Move, Part, Reset, Start, Turn, Until
 from mock_server.edge.script import Script
-from mock_server.http.meter import LoadMeter
+from mock_server.http.context import Context
 from mock_server.http.wire import Wire
+
+_ALWAYS_STEERED: Final = -1
 
 
 class Player:
-    """Plays one exchange on one clock to one client. Moments missed are noted in ``meter``."""
+    """Plays one exchange on one clock to one client. Moments missed are noted in the load meter.
 
-    __slots__ = ("_clock", "_meter", "_send", "_steered", "_wire")
+    Mutable: the clock, which is another once its test has one of its own, and how often that was steered before.
+    """
 
-    def __init__(self, wire: Wire, send: Send, clock: SimClock, meter: LoadMeter) -> None:
+    __slots__ = ("_clock", "_context", "_exchange", "_send", "_steered", "_wire")
+
+    def __init__(self, context: Context, exchange: Exchange, clock: SimClock, wire: Wire, send: Send) -> None:
+        self._context = context
+        self._exchange = exchange
+        self._clock = clock
         self._wire = wire
         self._send = send
-        self._clock = clock
-        self._meter = meter
-        self._steered = clock.steered
+        self._steered = 0
 
-    async def play(self, exchange: Exchange, decision: Session | Refusal) -> None:
+    def now(self) -> float:
+        """The moment on the clock it goes by."""
+        return self._clock.now()
+
+    def at(self, reading: float) -> float:
+        """The moment of a reading of the monotonic clock on the clock it goes by."""
+        return self._clock.at(reading)
+
+    def follow(self) -> None:
+        """Go by the clock that its test has by now; not after a reset, as that clock is then another's."""
+        context, exchange, before = self._context, self._exchange, self._clock
+        if before is not context.clock or (exchange.state is not None and exchange.state.retired):
+            return
+        self._clock = clock = context.clock_of(exchange.test)
+        if clock is not before and self in context.playing:
+            before.hand_over(self._wire, clock)
+            _let_jump(before)
+            self._steered = _ALWAYS_STEERED
+
+    async def play(self, decision: Session | Refusal) -> None:
         """Make every move until the script is over; none for a client that has left before."""
-        clock, wire, notes = self._clock, self._wire, exchange.notes
-        clock.in_flight += 1
+        self.follow()
+        wire, notes, playing = self._wire, self._exchange.notes, self._context.playing
+        playing.add(self)
+        self._clock.in_flight += 1
+        self._steered = self._clock.steered
         try:
-            moves = Script(exchange, clock.now()).moves(decision)
+            moves = Script(self._exchange, self.now()).moves(decision)
             move = None if wire.gone else next(moves, None)
             while move is not None:
                 if notes.first_byte is None and isinstance(move, Start | WholeAnswer):
@@ -52,12 +80,13 @@ class Player:
                 else:
                     await self._send(message)
                 try:
-                    move = moves.send(None if wire.gone else clock.now())
+                    move = moves.send(None if wire.gone else self.now())
                 except StopIteration:
                     move = None
         finally:
-            clock.in_flight -= 1
-            self._let_time_jump()  # all that is left may be waiting
+            playing.discard(self)
+            self._clock.in_flight -= 1
+            _let_jump(self._clock)  # all that is left may be waiting
 
     async def _make(self, move: Move) -> None:
         """Make a move that is more than waiting or one message."""
@@ -93,7 +122,7 @@ class Player:
     async def _for_client(self, what: Awaitable[None]) -> None:
         """Do what may have to wait for the client: that is waiting as any other, and time may jump meanwhile."""
         self._clock.fall_asleep(self._wire, inf)
-        self._let_time_jump()
+        _let_jump(self._clock)
         try:
             await what
         finally:
@@ -101,22 +130,22 @@ class Player:
 
     async def _sleep_until(self, at: float) -> None:
         """Wait until a planned moment, or until the client has left."""
-        clock, wire = self._clock, self._wire
-        left = 0.0
-        # A timer may fire early by a clock tick, and the clock may be changed: look again.
-        while not wire.gone and (left := clock.left(at)) > 0:
-            clock.fall_asleep(wire, at)
-            self._let_time_jump()
+        wire, left = self._wire, 0.0
+        # A timer may fire early by a clock tick, and the clock may be changed, or another: look again.
+        while not wire.gone and (left := self._clock.left(at)) > 0:
+            self._clock.fall_asleep(wire, at)
+            _let_jump(self._clock)
             try:
                 await wire.sleep(left)
             finally:
-                clock.wake_up(wire)
-        if not wire.gone and clock.steered == self._steered:  # else how late it is says nothing about the mock
-            self._meter.late.append(-left)
+                self._clock.wake_up(wire)
+        if not wire.gone and self._clock.steered == self._steered:  # else how late it is says nothing about the mock
+            self._context.meter.late.append(-left)
 
-    def _let_time_jump(self) -> None:
-        if self._clock.may_jump:
-            get_running_loop().call_soon(self._clock.jump)
+
+def _let_jump(clock: SimClock) -> None:
+    if clock.may_jump:
+        get_running_loop().call_soon(clock.jump)
 
 
 def _message_of(move: Move) -> Message | None:

@@ -141,6 +141,37 @@ def test_whatever_changes_time_wakes_what_waits_and_nothing_else(what: str) -> N
     assert (asleep.times, awake.times) == (1, 0)
 
 
+def test_a_jump_wakes_first_who_waits_for_the_earlier_moment() -> None:
+    clock, _ = clock_of()
+    woken: list[float] = []
+
+    class Waiting(Nudged):
+        def nudge(self) -> None:
+            woken.append(moments[self])
+
+    moments = {Waiting(): at for at in (30.0, 10.0, inf, 20.0)}
+    for sleeper, at in moments.items():
+        clock.fall_asleep(sleeper, at)
+    clock.advance(100.0)
+    assert woken == [10.0, 20.0, 30.0, inf]
+
+
+def test_what_is_handed_over_to_a_fork_is_woken_and_counted_there() -> None:
+    clock, _ = clock_of()
+    stays, goes = Nudged(), Nudged()
+    clock.in_flight = 2
+    clock.fall_asleep(stays, 10.0)
+    clock.fall_asleep(goes, 10.0)
+    fork = clock.fork()
+    clock.hand_over(goes, fork)
+    fork.jump_by_itself()
+    assert (fork.may_jump, stays.times, goes.times) == (True, 0, 1)
+    fork.jump()
+    assert (fork.now(), clock.in_flight) == (10.0, 1)
+    clock.freeze()
+    assert (stays.times, goes.times) == (1, 2)
+
+
 def test_it_jumps_to_the_next_awaited_moment_only_when_everything_in_flight_waits() -> None:
     clock, wall = clock_of()
     first, second = Nudged(), Nudged()

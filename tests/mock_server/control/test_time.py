@@ -76,6 +76,39 @@ def test_a_planned_delay_passes_at_once(slow_plane: Plane) -> None:
     assert timing(answers[0])["planned"] > 10_000
 
 
+@pytest.mark.parametrize("steer", [{"advance": 60}, {"auto": True}], ids=str)
+def test_a_clock_that_a_test_is_given_governs_the_calls_it_has_in_flight(
+    slow_plane: Plane, steer: dict[str, object]
+) -> None:
+    mock = slow_plane.mock
+    with within(5):
+        thread, answers = in_thread(mock, STEADY, "mine", **{"X-Mock-Fault": "delay;for=40"})
+        slow_plane.post("clock", steer, test="mine")
+        thread.join()
+    assert answers[0].status_code == 200
+
+
+def test_another_tests_calls_do_not_go_by_it(slow_plane: Plane) -> None:
+    mock = slow_plane.mock
+    slow_plane.post("clock", {"freeze": True})
+    thread, answers = in_thread(mock, STEADY, "other", **{"X-Mock-Fault": "delay;for=40"})
+    slow_plane.post("clock", {"advance": 60}, test="mine")
+    assert mock.control("requests/count", test="other") == {"count": 0}
+    slow_plane.post("clock", {"advance": 60})
+    thread.join()
+    assert answers[0].status_code == 200
+
+
+def test_after_a_reset_a_tests_new_clock_holds_no_call_of_before(slow_plane: Plane) -> None:
+    mock = slow_plane.mock
+    with within(10):
+        thread, answers = in_thread(mock, STEADY, "mine", **{"X-Mock-Fault": "delay;for=1"})
+        mock.reset("mine")
+        slow_plane.post("clock", {"freeze": True}, test="mine")
+        thread.join()
+    assert answers[0].status_code == 200
+
+
 def test_a_keep_alive_comes_at_once(slow_plane: Plane) -> None:
     body = chat(strategy={"models": ["slow/glacial"]}, max_tokens=2, stream=True)
     with within(5):
