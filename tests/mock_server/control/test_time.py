@@ -12,7 +12,7 @@ import pytest
 
 from tests.mock_server.conftest import StartMock
 from tests.mock_server.control.conftest import Plane
-from tests.mock_server.wire import Mock, assert_refused, chat, events, timing
+from tests.mock_server.wire import UNLIMITED, Mock, assert_refused, chat, events, timing
 
 STEADY = chat(strategy={"models": ["slow/steady"]}, max_tokens=3)
 
@@ -58,7 +58,8 @@ def in_thread(mock: Mock, body: object, test: str, **headers: str) -> tuple[thre
     answers: list[httpx.Response] = []
     thread = threading.Thread(target=lambda: answers.append(mock.call(body, test=test, headers=headers)))
     thread.start()
-    while mock.control("health")["in_flight"] == 0:
+    # The mock as a whole counts a call whose body is still on its way; its account one that has been planned.
+    while mock.account(UNLIMITED, test=test)["in_flight"] == 0:
         assert thread.is_alive()
     return thread, answers
 
