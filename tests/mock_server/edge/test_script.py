@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from mock_server.config import build_world
 from mock_server.core.engine import Engine
-from mock_server.core.faults import STAGES, FaultError, parse_fault
+from mock_server.core.faults import FRAMINGS, STAGES, FaultError, parse_fault
 from mock_server.edge.admission import decide
 from mock_server.edge.exchange import Exchange, Exchanges
 from mock_server.edge.moves import End, Fin, Move, Part, Start, Until
 from mock_server.edge.notes import Notes
 from mock_server.edge.request import Head
 from mock_server.edge.script import Script
-from tests.mock_server.wire import chat, events, text_of
+from tests.mock_server.wire import chat, data_of, events, text_of
 
 WORLD = """
 extends = "instant"
@@ -141,6 +141,42 @@ def test_a_client_that_leaves_between_two_writes_is_written_nothing_more(fault: 
     for leaves_after in range(3, len(played(fault, 0.0, test="same")[1]), 97):
         exchange, made = played(fault, 0.0, leaves_after=leaves_after, test="same")
         assert (len(made), exchange.ending) == (leaves_after, "abandoned")
+
+
+def handed_over(moves: list[tuple[float, Move]]) -> tuple[bytes, int]:
+    """The body that these moves hand over, and how many pieces of text are in it to their end."""
+    body = b"".join(move.data for _, move in moves if isinstance(move, Part | End))
+    found = [json.loads(data) for data in data_of(body.decode("utf-8", "ignore").encode()) if data != "[DONE]"]
+    return body, sum("success" not in event and event["done"] is False for event in found)
+
+
+@pytest.mark.parametrize(
+    "directive",
+    [
+        "",
+        *(f"framing={framing}" for framing in FRAMINGS),
+        *(f"delay;for=1;stage={stage}" for stage in STAGES),
+        "delay;for=1;stage=mid_stream;after=3;framing=coalesced",
+    ],
+)
+def test_what_was_handed_over_is_noted_wherever_the_client_leaves(directive: str) -> None:
+    _, complete = played(directive, 0.0, test="same")
+    total = handed_over(complete)[1]
+    seen = set()
+    for leaves_after in range(1, len(complete) + 1, max(1, len(complete) // 40)):
+        exchange, made = played(directive, 0.0, leaves_after=leaves_after, test="same")
+        notes, there = exchange.notes, made[: leaves_after - 1]
+        body, pieces = handed_over(there)
+        assert (notes.sent_bytes, notes.pieces) == (len(body), pieces)
+        begun = any(isinstance(move, Start) for _, move in there)
+        stages = {"mid_stream"} if pieces else {"before_first_token"} if begun else {"before_headers"}
+        if pieces == total:
+            stages |= {"before_usage", "before_done"} if b"usage" in body.replace(b"\n", b"") else {"before_usage"}
+        assert notes.stage in stages
+        seen.add(notes.stage)
+    assert seen >= {"before_headers", "mid_stream"} | {
+        stage for stage in STAGES if directive.endswith(f"stage={stage}")
+    }
 
 
 def test_a_stall_waits_until_the_client_has_left_and_then_closes() -> None:
