@@ -35,7 +35,10 @@ def not_allowed(allowed: str) -> Refusal:
 def decide(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session | Refusal:
     """Decide a call of the API's endpoint by the documented method that has arrived whole."""
     refusal = enter(exchange, head, LLM_AUTO.method)
-    note_body(exchange, query, body)
+    if refusal is None and not query:
+        exchange.notes.body_hash = hash_of(body)  # as `note_body`, where every microsecond counts
+    else:
+        note_body(exchange, query, body)
     return admit(exchange, head, query, body) if refusal is None else refusal
 
 

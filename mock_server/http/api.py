@@ -107,7 +107,10 @@ class Api:
             return Begun(exchange, clock, error)
         if answer is None:
             return Begun(exchange, clock, decision)
-        _hand_over(exchange, answer)
+        exchange.ending = "complete"
+        notes = exchange.notes
+        notes.first_byte = monotonic()
+        notes.handed_over(answer)
         exchange.close(now)
         return answer
 
