@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -104,14 +105,16 @@ def cpu_per_row(run_dir: Path) -> float:
     return float(cpu_s) / int(rows)
 
 
-def bad(table: Any) -> int:
-    """Rows that are not good answers."""
-    return int(pc.sum(pc.not_equal(table["outcome"].cast("string"), "ok")).as_py() or 0)
+def bad(table: Any) -> Counter[str]:
+    """How many rows are not good answers, by what became of them."""
+    return Counter(
+        {name: n for name, n in Counter(table["outcome"].cast("string").to_pylist()).items() if name != "ok"}
+    )
 
 
 def throughput(generator: Generator, rounds: int, seconds: float) -> dict[str, Any]:
     """Answers per second of our users and of plain Locust's, in turn."""
-    pairs, cpu, not_ok, opened = [], [], 0, 0
+    pairs, cpu, not_ok, opened = [], [], Counter[str](), 0
     for _ in range(rounds):
         process, out = generator.start("--users", str(generator.users), "--duration", f"{seconds}s")
         table = generator.rows(process, out)
@@ -120,7 +123,7 @@ def throughput(generator: Generator, rounds: int, seconds: float) -> dict[str, A
         ours = len(table) / (pc.max(ends).as_py() - pc.min(table["sent_s"]).as_py())
         pairs.append((ours, theirs["requests"] / theirs["took_s"]))
         cpu.append(theirs["cpu_s"] / theirs["requests"] / cpu_per_row(out))
-        not_ok += bad(table) + int(theirs["failed"])
+        not_ok += bad(table) + Counter({"failed in plain Locust": int(theirs["failed"])})
         opened += int(pc.sum(pc.is_valid(table["connect_ms"])).as_py())
     return {
         "ratio": statistics.median(ours / theirs for ours, theirs in pairs),
@@ -249,8 +252,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USAGE
     print(json.dumps(found, indent=2) if args.json else text(found))
     parts = [found[name] for name in ("closed", "open", "bias", "memory")]
-    if any(part["not_ok"] for part in parts):
-        print("generator: invalid, some answers were not good", file=sys.stderr)
+    not_ok = sum((Counter(part["not_ok"]) for part in parts), Counter[str]())
+    if not_ok:
+        print(f"generator: invalid, some answers were not good: {dict(not_ok)}", file=sys.stderr)
         return INVALID
     got = {name: part[name] for part in parts for name in LIMITS if name in part}
     missed = got["ratio"] < LIMITS["ratio"] or any(got[name] > LIMITS[name] for name in LIMITS if name != "ratio")

@@ -57,6 +57,7 @@ class MockProtocol(Reception):
         if self.parser.should_upgrade() and self.declines():
             return
         self.requests += 1
+        self.trailer_bytes = 0
         self.arrived = monotonic()
         if self._may_hold():
             self._held = []

@@ -79,7 +79,9 @@ class Reception(HttpToolsProtocol):
         self._since = monotonic()
         self._seen = 0.0  # the latest head at the last look
         self._bytes = 0  # of what is half-sent
-        self._bare_bytes = 0  # of a body's framing and trailers, since its last piece
+        self._bare_bytes = 0  # of a body's framing, since its last piece
+        self.trailer_bytes = 0
+        """Of the lines that have come after the pieces of a body."""
         self._refused = False
         self._refusal: Refusal | None = None
         self._unsaid = False
@@ -121,12 +123,19 @@ class Reception(HttpToolsProtocol):
         return b""
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A line of the head, in place of uvicorn's, or a trailer, which must not pass for one (RFC 9110, 6.5.1)."""
+        """A line of the head, in place of uvicorn's, or a trailer, which must not pass for one (RFC 9110, 6.5.1).
+
+        Raises :class:`HeadRefusedError` for trailers that are too large.
+        """
         if self.stage == HEAD:
             name = name.lower()
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
             self.headers.append((name, value))
+            return
+        self.trailer_bytes += len(name) + len(value) + 4
+        if self.trailer_bytes > self.limits.head_bytes:
+            raise HeadRefusedError(HEAD_TOO_LARGE)
 
     def check_head(self) -> None:
         """The head that may be too large is complete; raises :class:`HeadRefusedError`."""

@@ -39,6 +39,21 @@ def test_a_trailer_passes_for_no_header_however_the_request_is_cut(cut: bytes | 
     played(play)
 
 
+@pytest.mark.parametrize("size", [1_000_000, 200_000, 5_000])
+@pytest.mark.parametrize(
+    ("trailers", "status"), [(b"X-Long: %b\r\n" % (b"a" * 60_000), 200), (b"X: a\r\n" * 15_000, 431)]
+)
+def test_how_much_may_come_in_trailers_does_not_depend_on_the_reads(trailers: bytes, status: int, size: int) -> None:
+    data = chunked(trailers)
+
+    async def play(client: Client) -> None:
+        await client.send(*(data[start : start + size] for start in range(0, len(data), size)))
+        await answered(client, 1)
+        assert client.statuses() == [status]
+
+    played(play)
+
+
 UPGRADES = {
     "Java": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n",
     "WebSocket": b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
