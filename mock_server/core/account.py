@@ -97,9 +97,11 @@ class Account:
         why = f"its answer may have {model_max:,} tokens, and {affordable:,} are affordable: set max_tokens to that"
         return Refusal(kind, f"{kind.message}: {why} or less", field="max_tokens")
 
-    def undo(self, grant: Grant, now: float) -> None:
-        """Give an admission back whole: the call turned out to be the caller's mistake."""
+    def undo(self, grant: Grant, now: float, session: Running | None = None) -> None:
+        """Give an admission back whole, and the place of its ``session``: the call turned out to be a mistake."""
         self.refund(grant, now)
+        if session is not None:
+            self.in_flight.discard(session)
         if self._limits is not None:
             self._limits.give_back_request(now)
 

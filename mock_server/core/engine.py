@@ -169,11 +169,18 @@ class Engine:
         return DENIED if account is None or account.fate == "revoked" else account
 
     def start(
-        self, scope: Scope, account: Account, request: ChatRequest, now: float, identity: Identity | None = None
+        self,
+        scope: Scope,
+        account: Account,
+        request: ChatRequest,
+        now: float,
+        identity: Identity | None = None,
+        *,
+        can_cut: bool = True,
     ) -> Session | Refusal:
         """Admit a call and plan its first attempt: limits, balance, routing, in this order.
 
-        ``identity`` is given where the call has been counted already.
+        ``identity`` is given where the call has been counted already. ``can_cut``: its connection can be cut.
         """
         prompt_tokens = count_prompt(request)
         max_tokens = None if request.max_tokens is UNSET else request.max_tokens
@@ -184,7 +191,7 @@ class Engine:
         if isinstance(grant, Refusal):
             return grant
         try:
-            return self._route(scope, account, grant, request, prompt_tokens, now, identity)
+            return self._route(scope, account, grant, request, prompt_tokens, now, identity, can_cut=can_cut)
         except Exception:
             account.refund(grant, now)
             raise
@@ -198,6 +205,8 @@ class Engine:
         prompt_tokens: int,
         now: float,
         identity: Identity | None,
+        *,
+        can_cut: bool,
     ) -> Session | Refusal:
         """Choose who answers an admitted call, and plan its first attempt."""
         if account.fate == "error":
@@ -221,7 +230,7 @@ class Engine:
         session = Session(scope, account, grant, call, ranking, now)
         session.ill = ill
         if scope.given.rules or scope.answers.rules or self.world.gateway.canned_only:
-            given = self._give(scope, session, account, request, ranking[0], now)
+            given = self._give(scope, session, account, request, ranking[0], now, can_cut=can_cut)
             if given is not None:
                 return given
         first = session.begin(now)
@@ -238,7 +247,15 @@ class Engine:
         return most if wanted is UNSET else min(wanted, most)
 
     def _give(
-        self, scope: Scope, session: Session, account: Account, request: ChatRequest, first: Candidate, now: float
+        self,
+        scope: Scope,
+        session: Session,
+        account: Account,
+        request: ChatRequest,
+        first: Candidate,
+        now: float,
+        *,
+        can_cut: bool,
     ) -> Session | Refusal | None:
         """A canned answer, if one matches; a refusal where only canned answers count; None: simulate one."""
         text = next(text_of(m) for m in reversed(request.messages) if type(m) is UserMessage)
@@ -251,7 +268,7 @@ class Engine:
             why = (scope.given if scope.given.rules else scope.answers).explain(asked)
             return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: {why}")
         reply, fault, headers = found.next_reply()
-        if fault is not None and (why_not := check_fits(fault, stream=request.stream)):
+        if fault is not None and (why_not := check_fits(fault, stream=request.stream, can_cut=can_cut)):
             session.withdraw(now)
             return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: canned answer: {why_not}")
         if not session.give(given_attempt(reply, first, now), reply.prompt_tokens, fault, free=False):

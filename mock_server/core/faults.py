@@ -101,6 +101,13 @@ class Fault(Struct, frozen=True):
         return self.kind is not None and not TABLE[self.kind].stream
 
     @property
+    def cuts(self) -> bool:
+        """Whether it closes or resets the connection, and does not wait for the client to."""
+        if self.kind in ("stall", "done_then_hang"):
+            return self.for_s is not None
+        return self.kind in ("reset", "fin", "truncated_json")
+
+    @property
     def strikes_failures(self) -> bool:
         """Whether it can also strike the error in which all attempts of a call end."""
         return self.kind is not None and self.stage == "before_headers" and not self.spoils_whole
@@ -208,8 +215,13 @@ def _build(kind: Kind, options: Mapping[str, str]) -> Fault:
     return Fault(kind, stage, int(after) if stage == "mid_stream" else 0, for_s, framing)
 
 
-def check_fits(fault: Fault, *, stream: bool) -> str | None:
-    """Why ``fault`` cannot strike a stream (or a plain answer); None when it can."""
+def check_fits(fault: Fault, *, stream: bool, can_cut: bool = True) -> str | None:
+    """Why ``fault`` cannot strike a stream (or a plain answer) here; None when it can.
+
+    ``can_cut``: connections can be cut, which takes the mock's own server.
+    """
+    if fault.cuts and not can_cut:
+        return f"{fault.text()} cuts the connection, which only the mock's own server can: start `mock-server serve`"
     if fault.framing is not None and not stream:
         return "framing= is about streams, and this call is not streamed"
     if fault.kind is None:

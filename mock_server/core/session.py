@@ -155,9 +155,11 @@ class Session:
         return Refusal(kind, kind.message, retry_after, status=status, headers=tuple(headers))
 
     def withdraw(self, now: float) -> None:
-        """The call turned out to be a mistake before anything was planned: it costs nothing."""
+        """The call turned out to be a mistake: it costs nothing, not even a request."""
+        self._leave_undecided()
+        self._return_turn()
         self.over = True
-        self._account.undo(self._grant, now)
+        self._account.undo(self._grant, now, self)
 
     def give(self, attempt: Attempt, prompt_tokens: int | None, fault: Fault | None, *, free: bool) -> bool:
         """Play a given answer instead of a planned one; False when the balance does not pay for it.
@@ -327,13 +329,19 @@ class Session:
     def refuse(self, now: float) -> None:
         """An error is answered instead: refund everything, and let another call have a canned answer."""
         self.fail(now)
+        self._return_turn()
+
+    def _return_turn(self) -> None:
         if self.given is not None:
             self.given.answered -= 1
 
     def _leave(self, result: Result, now: float) -> None:
+        self._leave_undecided()
+        self._record(result, now)
+
+    def _leave_undecided(self) -> None:
         if self._breaker is not None:
             self._breaker.undecided(probe=self._probe)
-        self._record(result, now)
 
     def _record(self, result: Result, now: float) -> None:
         attempt, self._settled = self.attempt, True

@@ -80,18 +80,14 @@ def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session 
     exchange.stream = request.stream
     if head.wrong_test is not None:
         return head.wrong_test
-    if head.prefer or head.faults or query:
-        directives = read_directives(head, query, stream=request.stream)
-        if isinstance(directives, Refusal):
-            return directives
-        if directives.force is not None:
-            exchange.applied = directives.applied
-            return exchange.force(directives.force)
-        exchange.fault = directives.fault
+    if (head.prefer or head.faults or query) and (refusal := _direct(exchange, head, query)):
+        return refusal
     identity, choice, facts = engine.identify(state, request), NO_CHOICE, None
     if exchange.fault is None and engine.has_rules(state):
         facts = engine.facts(state, account.key, request, identity)
         choice = engine.choose(state, facts, routed=False)
+        if (refusal := exchange.cannot(choice)) is not None:
+            return refusal
         if choice.strike is not None:
             facts, exchange.fault = None, choice.strike.fault
             if choice.strike.code is not None:
@@ -105,6 +101,15 @@ def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session 
     return exchange.begin(decision, facts)
 
 
+def _direct(exchange: Exchange, head: Head, query: bytes) -> Refusal | None:
+    """Take in what the call asks of the mock itself; the refusal that this is, or that it comes to."""
+    directives = read_directives(head, query, stream=exchange.stream, can_cut=exchange.can_cut)
+    if isinstance(directives, Refusal):
+        return directives
+    exchange.applied, exchange.fault = directives.applied, directives.fault
+    return None if directives.force is None else exchange.force(directives.force)
+
+
 def _start(
     exchange: Exchange, account: Account, head: Head, request: ChatRequest, identity: Identity, body: bytes
 ) -> Session | Refusal:
@@ -115,7 +120,7 @@ def _start(
         known = _recall(exchange, account, head.idempotency, body)
         if known is not None:
             return known
-    return engine.start(state, account, request, exchange.arrived, identity)
+    return engine.start(state, account, request, exchange.arrived, identity, can_cut=exchange.can_cut)
 
 
 def _recall(exchange: Exchange, account: Account, key: bytes, body: bytes) -> Session | Refusal | None:

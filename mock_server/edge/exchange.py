@@ -13,7 +13,7 @@ from mock_server.contract.messages import ENCODER, ChatResponse
 from mock_server.core.account import Account
 from mock_server.core.added import Added
 from mock_server.core.engine import BROKEN, Engine
-from mock_server.core.faults import Fault
+from mock_server.core.faults import Fault, check_fits
 from mock_server.core.idempotency import Kept
 from mock_server.core.rules import Choice, Facts
 from mock_server.core.scope import Scope
@@ -36,6 +36,7 @@ from mock_server.edge.answers import (
 )
 from mock_server.edge.journal import Entry, Journal
 from mock_server.edge.notes import Notes
+from mock_server.edge.request import bad_directive
 
 ID_HEADER: Final = b"x-request-id"
 _NO_STEPS: Final[tuple[Step, ...]] = ()
@@ -69,10 +70,11 @@ class Exchanges:
 class Exchange(Struct, eq=False):
     """Mutable: filled in as the request is understood and answered.
 
-    ``fault`` is what strikes the answer, and ``choice`` what a rule strikes with, until that is settled. ``ending``
-    tells, once the exchange is closed, whether the whole answer was handed to a client that was still there, and
-    ``struck`` whether the fault has struck. ``sent_tokens`` are those of the pieces that were sent. ``keep`` takes the
-    answer for an idempotency key.
+    ``fault`` is what strikes the answer, and ``choice`` what a rule strikes with, until that is settled. ``can_cut``
+    tells whether the connection can be cut: only the mock's own server hands it over. ``ending`` tells, once the
+    exchange is closed, whether the whole answer was handed to a client that was still there, and ``struck`` whether the
+    fault has struck. ``sent_tokens`` are those of the pieces that were sent. ``keep`` takes the answer for an
+    idempotency key.
     """
 
     shared: Exchanges
@@ -89,6 +91,7 @@ class Exchange(Struct, eq=False):
     code: str = ""
     fault: Fault | None = None
     choice: Choice | None = None
+    can_cut: bool = True
     keep: Callable[[Kept | None], None] | None = None
     ending: Literal["complete", "abandoned", "fault"] = "abandoned"
     sent_tokens: int = 0
@@ -140,6 +143,9 @@ class Exchange(Struct, eq=False):
         candidate = session.attempt.candidate
         routed = replace(facts, provider=candidate.provider, model=candidate.model)
         choice = self.shared.engine.choose(self.state, routed, routed=True)
+        if (refusal := self.cannot(choice)) is not None:
+            session.withdraw(now)
+            return refusal
         self.commit(choice)
         if (strike := choice.strike) is None:
             return None
@@ -159,6 +165,12 @@ class Exchange(Struct, eq=False):
         choice.commit()
         if choice.strike is not None:
             self.choice = choice
+
+    def cannot(self, choice: Choice) -> Refusal | None:
+        """Why what was chosen to strike the answer cannot strike it here, if so."""
+        fault = None if choice.strike is None else choice.strike.fault
+        why = None if fault is None else check_fits(fault, stream=self.stream, can_cut=self.can_cut)
+        return None if why is None else bad_directive(f"a fault that was queued, or is the world's: {why}")
 
     def force(self, status: int, headers: Added = ()) -> Refusal:
         """The error of a forced ``status``, with ``headers`` besides its own."""

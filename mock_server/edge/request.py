@@ -96,8 +96,11 @@ class Directives(Struct, frozen=True, gc=False):
 NO_DIRECTIVES: Final = Directives()
 
 
-def read_directives(head: Head, query: bytes, *, stream: bool) -> Directives | Refusal:
-    """The directives of the headers and of the query string; unknown preferences are ignored, as RFC 7240 says."""
+def read_directives(head: Head, query: bytes, *, stream: bool, can_cut: bool) -> Directives | Refusal:
+    """The directives of the headers and of the query string; unknown preferences are ignored, as RFC 7240 says.
+
+    ``stream`` and ``can_cut`` say what the call asks for, and whether its connection can be cut.
+    """
     if not (head.prefer or head.faults or query):
         return NO_DIRECTIVES
     codes: list[tuple[str, str]] = []
@@ -120,7 +123,7 @@ def read_directives(head: Head, query: bytes, *, stream: bool) -> Directives | R
     if codes and faults:
         return bad_directive("a forced code and a fault contradict each other: a refused call has no answer to strike")
     if faults:
-        return _read_fault(faults[0], stream=stream)
+        return _read_fault(faults[0], stream=stream, can_cut=can_cut)
     return _read_code(*codes[0]) if codes else NO_DIRECTIVES
 
 
@@ -130,12 +133,12 @@ def _read_code(source: str, value: str) -> Directives | Refusal:
     return Directives(_FORCIBLE[value], f"code={value}" if source.startswith("Prefer") else "")
 
 
-def _read_fault(text: str, *, stream: bool) -> Directives | Refusal:
+def _read_fault(text: str, *, stream: bool, can_cut: bool) -> Directives | Refusal:
     try:
         fault = parse_fault(text)
     except FaultError as error:
         return bad_directive(str(error))
-    why = check_fits(fault, stream=stream)
+    why = check_fits(fault, stream=stream, can_cut=can_cut)
     return Directives(fault=fault) if why is None else bad_directive(why)
 
 

@@ -27,7 +27,7 @@ from mock_server.http.body import read_body
 from mock_server.http.context import Context
 from mock_server.http.control.table import PREFIX
 from mock_server.http.player import Player
-from mock_server.http.wire import WIRE, NoTransportError, Wire
+from mock_server.http.wire import WIRE, Wire
 
 BEGUN: Final = "mock.begun"
 """Where the scope of a request holds what was decided on arrival, as :class:`Begun`."""
@@ -143,6 +143,7 @@ class Api:
         """Decide when the body has come, and play. Some refusals need no body."""
         head = Head(scope["headers"])
         exchange, clock = self._open(wire, head, scope["method"], scope["path"])
+        exchange.can_cut = WIRE in scope
         player = Player(self._context, exchange, clock, wire, send)
         try:
             decision: Session | Refusal | None = enter(exchange, head, scope["method"])
@@ -161,8 +162,6 @@ class Api:
                 await player.play(decision)
             finally:
                 watcher.cancel()
-        except NoTransportError:
-            raise
         except Exception:
             await self._own_error(exchange, player.now(), wire, send)
             raise
@@ -176,8 +175,6 @@ class Api:
             if isinstance(decision, Exception):
                 raise decision
             await player.play(decision)
-        except NoTransportError:
-            raise
         except Exception:
             await self._own_error(exchange, player.now(), wire, send)
             raise

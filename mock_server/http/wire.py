@@ -12,7 +12,7 @@ from collections.abc import Callable
 from math import inf
 from struct import pack, unpack
 from time import monotonic
-from typing import Final, NoReturn, Protocol
+from typing import Final, Protocol
 
 from starlette.types import Receive
 from uvicorn._types import ASGISendEvent
@@ -32,12 +32,8 @@ _SMALL_BYTES: Final = 1024 * 1024
 _UNKNOWN_BYTES: Final = 1 << 62
 
 
-class NoTransportError(RuntimeError):
-    """A fault of the connection, under a server that hides it."""
-
-
 class Wire:
-    """A request under any ASGI server, which hides its connection.
+    """A request under any ASGI server, which hides its connection: what would cut that is refused before.
 
     ``connection`` and ``on_connection`` number its connection and the request on it, 0 where they are not known.
     Mutable: the monotonic moment at which it arrived, once its body has come that of the body; whether the client is
@@ -112,15 +108,11 @@ class Wire:
 
     async def reset(self) -> None:
         """Reset the connection (TCP RST)."""
-        self._has_no_transport()
+        raise NotImplementedError
 
     async def fin(self) -> None:
         """Close the connection (TCP FIN) after what was written."""
-        self._has_no_transport()
-
-    def _has_no_transport(self) -> NoReturn:
-        msg = "faults of the connection need the mock's own server"
-        raise NoTransportError(msg)
+        raise NotImplementedError
 
     def close(self) -> None:
         """The request is over."""

@@ -120,7 +120,7 @@ def test_an_error_while_one_connection_is_answered_keeps_none_of_the_others_from
     assert "no such wire" in caplog.text
 
 
-def broken(*_: object) -> None:
+def broken(*_: object, **__: object) -> None:
     raise OSError("no such wire")
 
 
