@@ -1,9 +1,11 @@
-"""What the mock remembers of requests: a bounded ring of entries, and counters that never drop."""
+"""What the mock remembers of requests: for each test id a bounded ring of entries, and counters that never drop."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from operator import attrgetter
 from typing import Annotated, Final, Protocol, TypeVar
 
 from msgspec import Meta, Struct
@@ -13,6 +15,9 @@ from mock_server.core.call import Route
 from mock_server.core.session import Step
 
 RING_SIZE: Final = 10_000
+"""So many calls without a test id are remembered."""
+TEST_RING_SIZE: Final = 1_000
+"""So many calls of each test id are."""
 
 T = TypeVar("T")
 
@@ -87,11 +92,15 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Record(Struct, frozen=True, gc=False):
-    """An entry, and what of the request is not for showing: the whole key, and the objects it was routed by."""
+    """An entry, and what of the request is not for showing: the whole key, and the objects it was routed by.
+
+    ``number`` counts requests in the order in which they finished.
+    """
 
     entry: Entry
     key: str
     route: Route | None
+    number: int
 
 
 class Totals(Struct, frozen=True):
@@ -115,7 +124,7 @@ class Counts:
     def __init__(self) -> None:
         # By status, code, ending, provider, model, kind of fault and whether it struck: one look-up for each request.
         self._alike: dict[tuple[int, str, str, str, str, str, bool], int] = {}
-        self.prompt = self.completion = self.charged = self.dropped = 0
+        self.prompt = self.completion = self.charged = 0
 
     def add(self, entry: Entry) -> None:
         """Count a request."""
@@ -156,7 +165,9 @@ class Counts:
 
 
 class Watcher(Protocol):
-    """Someone who wants to hear of finished requests."""
+    """Someone who wants to hear of finished requests, of a ``test`` or of all."""
+
+    test: str | None
 
     def seen(self, record: Record) -> None:
         """A request has finished."""
@@ -165,53 +176,104 @@ class Watcher(Protocol):
         """The journal has forgotten some."""
 
 
+class Ring:
+    """What is remembered of one test, the oldest first, of so many requests that have finished. Mutable."""
+
+    __slots__ = ("finished", "records")
+
+    def __init__(self, size: int) -> None:
+        self.records: deque[Record] = deque(maxlen=size)
+        self.finished = 0
+
+    @property
+    def dropped(self) -> int:
+        """For how many there was no room."""
+        return self.finished - len(self.records)
+
+
 class Journal:
-    """Mutable: the ring, the counters, who watches, and the number of requests in flight."""
+    """Mutable: the rings, the counters, who watches, and the numbers of requests finished and in flight."""
 
     def __init__(self) -> None:
-        self._ring: deque[Record] = deque(maxlen=RING_SIZE)
+        self._rings: dict[str, Ring] = {}
+        self._finished = 0
+        self._dropped = 0  # by rings that are gone
         self.counts = Counts()
         self.watchers: set[Watcher] = set()
         self.in_flight = 0
 
     def record(self, entry: Entry, key: str, route: Route | None) -> None:
         """Remember a finished request."""
-        ring = self._ring
-        if len(ring) == RING_SIZE:
-            self.counts.dropped += 1
-        ring.append(Record(entry, key, route))
+        try:
+            ring = self._rings[entry.test]
+        except KeyError:
+            ring = self._rings[entry.test] = Ring(TEST_RING_SIZE if entry.test else RING_SIZE)
+        ring.finished += 1
+        self._finished = number = self._finished + 1
+        ring.records.append(Record(entry, key, route, number))
         self.counts.add(entry)
         if self.watchers:
             for watcher in tuple(self.watchers):
-                watcher.seen(ring[-1])
+                watcher.seen(ring.records[-1])
 
-    def records(self) -> Iterator[Record]:
-        """What is remembered, the newest first."""
-        return reversed(self._ring)
+    def _rings_of(self, test: str | None) -> Iterable[Ring]:
+        return self._rings.values() if test is None else [self._rings[test]] if test in self._rings else []
+
+    def records(self, test: str | None = None) -> Iterator[Record]:
+        """What is remembered of a test, or of everybody: of each test the oldest first."""
+        return chain.from_iterable(ring.records for ring in self._rings_of(test))
+
+    def dropped(self, test: str | None = None) -> int:
+        """How many requests of a test, or of everybody, there was no room for since the last reset."""
+        gone = self._dropped if test is None else 0
+        return gone + sum(ring.dropped for ring in self._rings_of(test))
 
     def find(self, request_id: str) -> Record | None:
         """The latest request of this id, if it is still remembered."""
-        return next((record for record in self.records() if record.entry.request_id == request_id), None)
+        found = self._find(request_id)
+        return None if found is None else found[0][found[1]]
+
+    def _find(self, request_id: str) -> tuple[deque[Record], int] | None:
+        """The records among which the latest request of this id is, and its place there; no id is in two rings."""
+        for ring in self._rings.values():
+            for back, record in enumerate(reversed(ring.records), 1):
+                if record.entry.request_id == request_id:
+                    return ring.records, len(ring.records) - back
+        return None
 
     def attest(self, request_id: str, outcome: str) -> Entry | None:
         """Note what the application made of the latest answer of this id; its entry, or None where there is none."""
-        ring = self._ring
-        place = next((n for n in reversed(range(len(ring))) if ring[n].entry.request_id == request_id), None)
-        if place is None:
+        found = self._find(request_id)
+        if found is None:
             return None
-        entry = replace(ring[place].entry, attested=outcome)
-        ring[place] = replace(ring[place], entry=entry)
+        records, place = found
+        entry = replace(records[place].entry, attested=outcome)
+        records[place] = replace(records[place], entry=entry)
         return entry
 
     def clear(self, test: str | None) -> None:
         """Forget everything, or the entries of one test id; counters are cleared only with everything."""
-        kept = [] if test is None else [record for record in self._ring if record.entry.test != test]
-        self._ring.clear()
-        self._ring.extend(kept)
         if test is None:
+            self._rings.clear()
             self.counts = Counts()
+            self._dropped = 0
+        else:
+            self._drop(test)
         for watcher in tuple(self.watchers):
             watcher.recount()
+
+    def forget(self, test: str) -> None:
+        """Forget the entries of a test that is forgotten whole; to others its requests have finished all the same."""
+        if self._drop(test):
+            for watcher in tuple(self.watchers):
+                if watcher.test == test:
+                    watcher.recount()
+
+    def _drop(self, test: str) -> bool:
+        ring = self._rings.pop(test, None)
+        if ring is not None:
+            self._dropped += ring.dropped
+        return ring is not None
 
     def totals(self) -> Totals:
         """The counters as they are now."""
@@ -232,5 +294,13 @@ class Journal:
             charged_tokens=counts.charged,
             abandoned=counts.endings["abandoned"],
             in_flight=self.in_flight,
-            dropped_from_ring=counts.dropped,
+            dropped_from_ring=self.dropped(),
         )
+
+
+def newest_first(records: Iterable[Record]) -> list[Record]:
+    """The records, the one that finished last at the head."""
+    return sorted(records, key=_NUMBER, reverse=True)
+
+
+_NUMBER: Final = attrgetter("number")

@@ -40,7 +40,7 @@ class Context:
         self.meter = LoadMeter()
         self.playing: set[Playing] = set()
         self._clocks: dict[str, SimClock] = {}
-        engine.when_forgotten = self.drop_clock
+        engine.when_forgotten = self._forget
 
     @property
     def journal(self) -> Journal:
@@ -72,6 +72,11 @@ class Context:
             for player in self.playing:
                 player.follow()
         return self._clocks[test]
+
+    def _forget(self, test: str) -> None:
+        """Keep nothing of a test that the engine forgets."""
+        self.drop_clock(test)
+        self.journal.forget(test)
 
     def drop_clock(self, test: str | None) -> None:
         """Let a test id go by everybody's clock again; None: all of them, and everybody's runs on."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from asyncio import FIRST_COMPLETED, Future, ensure_future, get_running_loop, wait
+from collections.abc import Callable
+from functools import reduce
 from itertools import islice
+from operator import attrgetter
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
@@ -11,7 +14,7 @@ from msgspec import Meta, Struct
 from mock_server.core.call import Route
 from mock_server.core.routing import Candidate, mean_price, quality_for, rank
 from mock_server.core.session import Step
-from mock_server.edge.journal import RING_SIZE, Entry, Journal, Record, Totals
+from mock_server.edge.journal import RING_SIZE, TEST_RING_SIZE, Entry, Journal, Record, Totals, newest_first
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake, not_found
 from mock_server.http.control.possible import check_code, check_fault, check_key, check_names, check_status, check_test
@@ -51,10 +54,15 @@ class WaitQuery(RequestFilter, frozen=True, forbid_unknown_fields=True):
 
 
 class Requests(Struct, frozen=True):
-    """Counters of everybody since the start or the last reset, and the latest entries that match, newest first."""
+    """Counters of everybody since the start or the last reset, and the latest entries that match, newest first.
+
+    ``remembered_at_most`` is how many calls of the test are remembered, or how many without a test id; ``dropped`` is
+    how many of the test's, or of everybody's, no longer are.
+    """
 
     totals: Totals
     remembered_at_most: int
+    dropped: int
     matching: int
     entries: list[Entry]
 
@@ -103,8 +111,9 @@ class Waiter:
     """Counts matching requests until there are enough. Mutable: the count."""
 
     def __init__(self, journal: Journal, wanted: RequestFilter, count: int) -> None:
+        self.test = wanted.test
         self._journal = journal
-        self._wanted = wanted
+        self._matches = matcher(wanted)
         self._enough = count
         self.reached: Future[None] = get_running_loop().create_future()
         self.count = 0
@@ -112,12 +121,13 @@ class Waiter:
 
     def seen(self, record: Record) -> None:
         """A request has finished."""
-        self.count += matches(record, self._wanted)
-        self._look()
+        if self.test in (None, record.entry.test):
+            self.count += self._matches(record)
+            self._look()
 
     def recount(self) -> None:
         """The journal has forgotten some."""
-        self.count = sum(matches(record, self._wanted) for record in self._journal.records())
+        self.count = sum(map(self._matches, self._journal.records(self.test)))
         self._look()
 
     def _look(self) -> None:
@@ -125,28 +135,34 @@ class Waiter:
             self.reached.set_result(None)
 
 
-def matches(record: Record, wanted: RequestFilter) -> bool:
-    """Whether a request is asked for."""
-    entry = record.entry
-    key = record.key if wanted.key is None or not wanted.key.startswith("…") else entry.key
-    return (
-        wanted.key in (None, key)
-        and wanted.test in (None, entry.test)
-        and wanted.status in (None, entry.status)
-        and wanted.code in (None, entry.code)
-        and wanted.provider in (None, entry.provider)
-        and wanted.model in (None, entry.model, f"{entry.provider}/{entry.model}")
-        and wanted.stream in (None, entry.stream)
-        and wanted.ending in (None, entry.ending)
-        and (wanted.fault is None or entry.fault.startswith(wanted.fault))
-    )
+def matcher(wanted: RequestFilter) -> Callable[[Record], bool]:
+    """Whether a request is asked for, its test aside: a question looks only at what it names."""
+    named = {f"entry.{name}": getattr(wanted, name) for name in ("status", "code", "provider", "stream", "ending")}
+    named["entry.key" if wanted.key is not None and wanted.key.startswith("…") else "key"] = wanted.key
+    checks = [_equals(path, value) for path, value in named.items() if value is not None]
+    if (model := wanted.model) is not None:
+        checks.append(lambda record: model in (record.entry.model, f"{record.entry.provider}/{record.entry.model}"))
+    if (fault := wanted.fault) is not None:
+        checks.append(lambda record: record.entry.fault.startswith(fault))
+    return reduce(_both, checks) if checks else lambda _record: True
+
+
+def _both(first: Callable[[Record], bool], second: Callable[[Record], bool]) -> Callable[[Record], bool]:
+    return lambda record: first(record) and second(record)
+
+
+def _equals(path: str, value: object) -> Callable[[Record], bool]:
+    read = attrgetter(path)
+    return lambda record: bool(read(record) == value)
 
 
 def list_requests(context: Context, asked: Asked) -> Requests:
     """The latest requests that match, and counters since the start, which never drop."""
-    found = _matching(context, _filter(context, asked))
-    limit: int = asked.query.limit
-    return Requests(context.journal.totals(), RING_SIZE, len(found), [record.entry for record in islice(found, limit)])
+    wanted, journal, limit = _filter(context, asked), context.journal, asked.query.limit
+    found = newest_first(_matching(context, wanted))
+    at_most = TEST_RING_SIZE if wanted.test else RING_SIZE
+    entries = [record.entry for record in islice(found, limit)]
+    return Requests(journal.totals(), at_most, journal.dropped(wanted.test), len(found), entries)
 
 
 def count_requests(context: Context, asked: Asked) -> Count:
@@ -159,7 +175,10 @@ async def wait_for_requests(context: Context, asked: Asked) -> Waited:
     journal, query = context.journal, asked.query
     if len(journal.watchers) >= MAX_WAITS:
         mistake(f"{MAX_WAITS} requests wait already")
-    waiter = Waiter(journal, _filter(context, asked), query.count)
+    wanted = _filter(context, asked)
+    if wanted.test is not None and query.count > TEST_RING_SIZE:
+        mistake(f"count: at most {TEST_RING_SIZE:,} calls of a test id are remembered, not {query.count:,}")
+    waiter = Waiter(journal, wanted, query.count)
     gone = ensure_future(asked.gone())
     journal.watchers.add(waiter)
     try:
@@ -174,7 +193,7 @@ def show_route(context: Context, asked: Asked) -> RouteView:
     """The attempts of one request: who, why ranked there, result, time and tokens."""
     record = context.journal.find(asked.path["request_id"])
     if record is None:
-        not_found(f"no finished request of this id is among the last {RING_SIZE:,}")
+        not_found("no finished request of this id is remembered; X-Request-Id of the answer tells it")
     route = record.route
     if route is None:
         return RouteView(record.entry.request_id, "", "", [], [], [])
@@ -233,7 +252,7 @@ def _why(route: Route, candidate: Candidate, place: int) -> str:
 
 
 def _matching(context: Context, wanted: RequestFilter) -> list[Record]:
-    return [record for record in context.journal.records() if matches(record, wanted)]
+    return list(filter(matcher(wanted), context.journal.records(wanted.test)))
 
 
 def _filter(context: Context, asked: Asked) -> RequestFilter:

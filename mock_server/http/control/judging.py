@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from mock_server.edge.journal import Entry, Journal, Record
+from mock_server.edge.journal import Entry, Journal, Record, newest_first
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, not_found
 from mock_server.http.control.journal import MAX_WAITS, same_test
@@ -80,6 +80,8 @@ async def attest_outcome(context: Context, asked: Asked) -> Attested:
 class _Expected:
     """Waits for one request to finish. Mutable: whether it has."""
 
+    test: str | None = None
+
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
         self.come: Future[None] = get_running_loop().create_future()
@@ -111,4 +113,4 @@ def _entries(context: Context, asked: Asked) -> list[Entry]:
     test = same_test(asked.test, asked.query.test, "?test=")
     if test is not None:
         check_test(test)
-    return [record.entry for record in context.journal.records() if test in (None, record.entry.test)]
+    return [record.entry for record in newest_first(context.journal.records(test))]

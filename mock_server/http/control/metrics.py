@@ -32,7 +32,7 @@ class MockCollector(Collector):
         yield self._breakers()
 
     def _requests(self) -> Iterator[Metric]:
-        counts = self._context.journal.counts
+        counts, dropped = self._context.journal.counts, self._context.journal.dropped()
         requests = CounterMetricFamily(
             "mock_requests", "Finished requests by status and error code", labels=["status", "code"]
         )
@@ -51,7 +51,7 @@ class MockCollector(Collector):
         for kind, count in (("prompt", counts.prompt), ("completion", counts.completion), ("charged", counts.charged)):
             tokens.add_metric([kind], count)
         yield tokens
-        yield CounterMetricFamily("mock_journal_dropped", "Entries the journal has no room for", value=counts.dropped)
+        yield CounterMetricFamily("mock_journal_dropped", "Entries the journal has no room for", value=dropped)
 
     def _faults(self) -> Iterator[Metric]:
         struck, unreached = Counter[str](), Counter[str]()

@@ -102,7 +102,7 @@ def show_load(context: Context, asked: Asked) -> Load:
         context.journal.in_flight,
         meter.lag(),
         meter.lateness(),
-        context.journal.counts.dropped,
+        context.journal.dropped(),
         meter.saturated_since is not None,
         meter.saturated_since,
         meter.saturated_s,

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from mock_server.contract.accounts import LOAD_TEST_KEY
 from mock_server.contract.endpoints import TEST_PREFIX
-from mock_server.edge.journal import RING_SIZE, Entry
+from mock_server.edge.journal import TEST_RING_SIZE, Entry
 from mock_server.http.control.accounts import LedgerView
 from mock_server.http.control.incidents import MAX_FOR_S, Ended, IncidentView
 from mock_server.http.control.journal import MAX_WAIT_S, Count, Requests, Waited
@@ -246,7 +246,7 @@ class LlmMock:
         return wanted
 
     def _entries(self) -> list[Entry]:
-        in_order = self._ask("GET", "requests", Requests, {"limit": RING_SIZE}).entries[
+        in_order = self._ask("GET", "requests", Requests, {"limit": TEST_RING_SIZE}).entries[
             ::-1
         ]  # it gives the newest first
         return sorted(in_order, key=lambda entry: entry.arrived_unix_s)
@@ -258,7 +258,7 @@ class LlmMock:
             entries = self._entries()
             found = [entry for entry in entries if not wanted.differences(entry)]
             left = deadline - time.monotonic()
-            if len(found) >= n or left <= 0 or not self._plane.waits or len(entries) >= RING_SIZE:
+            if len(found) >= n or left <= 0 or not self._plane.waits or len(entries) >= TEST_RING_SIZE:
                 return found, entries
             query = {"count": len(entries) + 1, "timeout": f"{min(left, MAX_WAIT_S):.3f}"}
             self._ask("GET", "requests/wait", Waited, query)

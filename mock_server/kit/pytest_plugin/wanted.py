@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from mock_server.core.account import shown
 from mock_server.edge.journal import Entry, Record
-from mock_server.http.control.journal import RequestFilter, matches
+from mock_server.http.control.journal import RequestFilter, matcher
 from mock_server.judge.words import printable
 from mock_server.schema import did_you_mean
 
@@ -28,8 +28,8 @@ class Wanted(NamedTuple):
 
     def differences(self, entry: Entry) -> list[str]:
         """In what a request is not as wanted, in words; empty where it matches."""
-        seen = Record(entry, entry.key, None)
-        missed = [name for name, value in self.filters.items() if not matches(seen, RequestFilter(**{name: value}))] + [
+        seen = Record(entry, entry.key, None, 0)
+        missed = [name for name, value in self.filters.items() if not matcher(RequestFilter(**{name: value}))(seen)] + [
             name for name, value in self.exact.items() if getattr(entry, name) != value
         ]
         both = {**self.filters, **self.exact}

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
-from mock_server.edge.journal import Journal
+from mock_server.edge.journal import Journal, Record
+from mock_server.http.control import journal as journal_questions
 from mock_server.http.control.journal import RequestFilter, Waiter
 from tests.mock_server.control.conftest import Plane
+from tests.mock_server.http.test_isolation import all_of, control, of
+from tests.mock_server.http.test_protocol import a_call, instant_mock
+from tests.mock_server.served import Served
 from tests.mock_server.wire import assert_refused, chat
 
 
@@ -67,6 +71,11 @@ def test_requests_are_found_by_what_they_were(plane: Plane, wanted: dict[str, An
         ("requests/count", {"limit": "5"}, "limit: unknown key"),
         ("requests/wait", {"count": "0.5"}, "count: must be an integer"),
         ("requests/wait", {"count": "10001"}, "count: must be an integer >= 0 and <= 10000"),
+        (
+            "requests/wait",
+            {"count": "1001", "test": "t"},
+            "count: at most 1,000 calls of a test id are remembered, not",
+        ),
         ("requests/wait", {"timeout": "301"}, "timeout: must be a number >= 0 and <= 300"),
         ("requests/wait", {"timeout": "nan"}, "timeout: must be a number"),
         ("requests", {"key": "sk-nobody-has-this"}, "no account has this key"),
@@ -134,6 +143,19 @@ def test_names_that_only_a_canned_answer_has_may_be_asked_for(plane: Plane) -> N
     plane.delete("answers")
     for wanted in ({"provider": "us"}, {"model": "own-1"}, {"model": "us/own-1"}):
         assert plane.get("requests/count", **wanted) == {"count": 1}
+
+
+def test_a_question_about_a_test_looks_at_its_own_entries_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    served, looked_at = Served(instant_mock()), list[Record]()
+
+    def look(record: Record) -> bool:
+        looked_at.append(record)
+        return True
+
+    monkeypatch.setattr(journal_questions, "matcher", lambda _wanted: look)
+    asks = [of("mine", control("GET", f"requests{path}")) for path in ("", "/count", "/wait?count=2")]
+    all_of(served, *[a_call()] * 5, *[of("other", a_call())] * 5, *[of("mine", a_call())] * 2, *asks)
+    assert [record.entry.test for record in looked_at] == ["mine"] * 6
 
 
 def test_a_parameter_given_twice_or_against_the_header_is_refused(plane: Plane) -> None:
