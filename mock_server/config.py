@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -20,9 +20,10 @@ from mock_server.core.latency import Empirical, Law, LognormalLatency
 from mock_server.core.rules import compile_rule
 from mock_server.core.world import World, built_in_accounts
 from mock_server.impossible import never_answers, never_happens, never_strikes, shadowed, shadowed_answer
-from mock_server.schema import did_you_mean, find_fault, join
+from mock_server.schema import did_you_mean, find_fault, join, nearest
 
 DEFAULT_WORLD: Final = "realistic"
+_API_KEY: Final = re.compile(r"[\x21-\x7e\xa1-\xff]([ \x21-\x7e\xa1-\xff]*[\x21-\x7e\xa1-\xff])?")
 
 Table = dict[str, Any]
 
@@ -122,13 +123,25 @@ def _hint(table: Table) -> str:
     if not isinstance(models, dict):
         return ""
     whole = [name for name, model in models.items() if isinstance(model, dict) and "ttft" in model]
-    near = [get_close_matches(name, whole, n=1) for name in models if name not in whole]
-    return "".join(f"; did you mean the model {found[0]!r}?" for found in near if found)
+    return "".join(_near_model(name, whole) for name in models if name not in whole)
+
+
+def _near_model(name: str, whole: list[str]) -> str:
+    """The model, or at least the provider, that half a model may have been meant for."""
+    if (near := nearest(name, whole)) is not None:
+        return f"; did you mean the model {near!r}?"
+    provider, providers = name.partition("/")[0], [one.partition("/")[0] for one in whole]
+    near = None if provider in providers else nearest(provider, providers)
+    return "" if near is None else f"; did you mean the provider {near!r}?"
 
 
 def _check_names(world: World, name: str) -> None:
     """Names that refer to each other must exist."""
     for key, account in world.accounts.items():
+        if _API_KEY.fullmatch(key) is None:
+            where = join("accounts", key)
+            msg = f"{name}: {where}: no header can carry this key: keys are of visible characters, ASCII or Latin-1"
+            raise WorldError(msg)
         if account.plan not in world.plans:
             where, known = join("accounts", key), ", ".join(world.plans)
             msg = f"{name}: {where}.plan names no plan: {account.plan!r}; plans are {known}"

@@ -52,10 +52,17 @@ def find_fault(value: object, wanted: type[Struct]) -> str | None:
     return next(map(str, faults(value, wanted)), None)
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """What is nearest to a name, whatever the case of its letters; None where nothing is near."""
+    folded = {one.casefold(): one for one in known}
+    near = get_close_matches(name.casefold(), folded, n=1)
+    return folded[near[0]] if near else None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question that names what is nearest to ``name``, with a space after it; empty where nothing is near."""
-    near = get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(name, known)
+    return "" if near is None else f"did you mean {near!r}? "
 
 
 def settings_of(wanted: type[Struct]) -> Iterator[Setting]:
@@ -117,6 +124,8 @@ def _faults(value: object, wanted: mi.Type, path: KeyPath) -> Iterator[Fault]:
             yield from _faults(item, kind.item_type, (*path, index))
         if kind.min_length and len(value) < kind.min_length:
             yield Fault(path, f"needs at least {kind.min_length} entries")
+    elif value == "" and isinstance(kind, mi.StrType) and kind.min_length:
+        yield Fault(path, "must not be empty")
     elif not _accepts(value, kind):
         yield Fault(path, f"must be {describe(kind)}, not {_shown(value, path)}{_near(value, kind)}")
 
@@ -134,8 +143,8 @@ def _dict_faults(value: Mapping[str, object], kind: mi.DictType, path: KeyPath) 
 def _near(value: object, kind: mi.Type) -> str:
     """The allowed word that a misspelt one may have meant."""
     words = [word for word in kind.values if isinstance(word, str)] if isinstance(kind, mi.LiteralType) else []
-    near = get_close_matches(value, words, n=1) if isinstance(value, str) else []
-    return f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(value, words) if isinstance(value, str) else ""
+    return f"; {hint.strip()}" if hint else ""
 
 
 def _may_be_null(wanted: mi.Type) -> bool:
@@ -150,9 +159,7 @@ def _struct_faults(value: Mapping[str, object], kind: mi.StructType, path: KeyPa
     tag = {kind.tag_field} if kind.tag_field else set()
     for key in value:
         if key not in fields and key not in tag:
-            near = get_close_matches(key, fields, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            yield Fault((*path, key), f"unknown key: {hint}allowed are {', '.join(fields)}")
+            yield Fault((*path, key), f"unknown key: {did_you_mean(key, fields)}allowed are {', '.join(fields)}")
     for name, field in fields.items():
         if name in value:
             yield from _faults(value[name], field.type, (*path, name))

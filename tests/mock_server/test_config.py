@@ -126,6 +126,12 @@ BROKEN = [
         '{ law = "constant", … }, { law = "lognormal", … }, { law = "shifted_lognormal", … }, { law = "empirical", … }'
         "; did you mean the model 'openai/gpt-4.1-mini'?",
     ),
+    (
+        'extends = "calm"\n[models."opnai/x"]\nquality = 0.5\n',
+        "models.'opnai/x'.ttft: is missing; it must be one of "
+        '{ law = "constant", … }, { law = "lognormal", … }, { law = "shifted_lognormal", … }, { law = "empirical", … }'
+        "; did you mean the provider 'openai'?",
+    ),
     ("models = 5", "models: must be a table, not 5"),
     ("models = {}", "models: needs at least 1 entry"),
     ("= 3", "not valid TOML: invalid statement (at line 1, column 1)"),
@@ -222,6 +228,18 @@ BROKEN = [
     (
         MINIMAL + "[[incidents]]\nkind = 'outage'\nevery = 5",
         "incidents[0].every needs a `for`: how long each one lasts",
+    ),
+    (MINIMAL + "[[answers]]\nreplies = [{ text = '' }]", "answers[0].replies[0].text: must not be empty"),
+    (
+        MINIMAL + "[gateway]\nreserve = 'Model_Max'",
+        "gateway.reserve: must be one of completion, model_max, not 'Model_Max'; did you mean 'model_max'?",
+    ),
+    *(
+        (
+            MINIMAL + f"[accounts.{key}]",
+            f"accounts.{shown}: no header can carry this key: keys are of visible characters, ASCII or Latin-1",
+        )
+        for key, shown in (('"漢"', "漢"), ('"a\\nb"', r"'a\nb'"), ('""', "''"), ('" a"', "' a'"))
     ),
 ]
 

@@ -35,6 +35,10 @@ def said(toml: str) -> str:
             FAULT + 'match = { provider = "opnai" }',
             "faults[0].match.provider is about no model: 'opnai': did you mean 'openai'? models are openai/gpt",
         ),
+        (
+            FAULT + 'match = { provider = "OpenAI" }',
+            "faults[0].match.provider is about no model: 'OpenAI': did you mean 'openai'? models are openai/gpt",
+        ),
         (FAULT + 'match = { provider = "acme" }', "faults[0].match.provider is about no model: 'acme'; models are "),
         (
             FAULT + 'match = { model = "gpt-4.1-mni" }',
