@@ -257,14 +257,13 @@ class Session:
             return answer
         self._record(attempt.failure, now)
         assert breaker is not None  # a given answer does not fail
-        if self._account.fate == "normal":  # an account doomed to fail must not spoil the provider for others
-            if attempt.failure == "rate_limited":
-                breaker.undecided(probe=self._probe)
-            else:
-                breaker.failure(now, probe=self._probe)
-            self._note_health(breaker, now)
-        else:
+        doomed = self._account.fate != "normal"  # and must not spoil the provider for others
+        if doomed or attempt.failure == "rate_limited":
             breaker.undecided(probe=self._probe)
+        else:
+            breaker.failure(now, probe=self._probe)
+        if not doomed:
+            self._note_health(breaker, now)
         return self.begin(now)
 
     def tell(self, now: float) -> Answer:
@@ -298,8 +297,7 @@ class Session:
             raise ValueError(msg)
         prompt, completion = self._call.demand.prompt_tokens, passage.tokens
         usage = Usage(prompt, completion, prompt + completion)
-        candidate = attempt.candidate
-        return Answer(passage.text, usage, candidate.provider, candidate.model, attempt.finish_reason)
+        return Answer(passage.text, usage, attempt.candidate.provider, attempt.candidate.model, attempt.finish_reason)
 
     def abandon(self, now: float, sent_tokens: int = 0) -> None:
         """The client left after ``sent_tokens`` of the answer: charge what the world says, release the rest."""
