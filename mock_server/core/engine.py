@@ -289,6 +289,7 @@ class Engine:
             finish_reason=kept.finish_reason,
         )
         session.give(given_attempt(reply, self._catalogue[0], now), None, None, free=True)
+        session.headers = kept.headers
         return session
 
     def _rank(self, scope: Scope, strategy: Strategy, task: Task, needed: int) -> tuple[Candidate, ...] | Refusal:

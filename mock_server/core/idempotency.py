@@ -6,6 +6,8 @@ from typing import Final, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
+from mock_server.core.added import Added
+
 KEPT_S: Final = 86_400.0
 MAX_KEYS: Final = 10_000
 
@@ -22,6 +24,8 @@ class Kept(Struct, frozen=True):
     provider: str
     model: str
     finish_reason: Literal["stop", "length"]
+    headers: Added = ()
+    """Of a canned answer."""
 
 
 class Conflict(Struct, frozen=True):

@@ -265,6 +265,7 @@ class Exchange(Struct, eq=False):
             answer.provider,
             answer.model,
             answer.finish_reason,
+            session.headers,
         )
 
     def close(self, now: float) -> None:

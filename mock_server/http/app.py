@@ -107,7 +107,7 @@ class MockApp(Starlette):
     async def _envelope(self, request: Request, error: Exception) -> Response:
         """The documented envelope for what no route takes, 404 and 405; in the journal, but for the control plane's."""
         assert isinstance(error, HTTPException)
-        allow = (error.headers or {}).get("Allow", "")
+        allow = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))  # Starlette has them in a set
         refusal = not_allowed(allow) if allow else not_found()
         if request.url.path.startswith(PREFIX):
             return refused(self.context, refusal)

@@ -51,6 +51,16 @@ def test_a_line_of_a_canned_answer_takes_the_place_of_the_mocks_own(mock: Mock, 
     assert mock.call(chat(stream=stream)).headers.get_list(name) == ["mine"]
 
 
+def test_an_answer_that_is_given_again_has_them_again(start_mock: StartMock, tmp_path: Path) -> None:
+    world = tmp_path / "again.toml"
+    world.write_text('extends = "instant"\n[gateway]\nidempotency = true\n')
+    own = start_mock("--world", str(world))
+    queue(own, "answers", replies=[{"text": "Sunny.", "headers": {"X-Served-By": "cache"}}, {"text": "Rain."}])
+    first, again = (own.call(chat("alike"), headers={"Idempotency-Key": "one"}) for _ in range(2))
+    assert [answer.headers["x-served-by"] for answer in (first, again)] == ["cache", "cache"]
+    assert again.content == first.content
+
+
 def test_bytes_are_what_they_say(mock: Mock) -> None:
     queue(mock, "faults", code=500, times=1, headers={"X-Size": "größe"})
     with mock.connect() as connection:
