@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from mock_server.kit.check.judging import OWN_RULES
 from mock_server.kit.conform.pack import PACK
 from mock_server.schema import settings_of
 from reports.rules import RULES
+from scenarios.model.policy import POLICIES, Policy
 from zoo.clients import Client, Names, Seen, clients
 
 DOCS: Final = Path(__file__).parent
@@ -177,6 +179,56 @@ def _check_rules() -> str:
     return _table(("rule", "at worst", "what it asks", "advice"), rows)
 
 
+def _policies() -> str:
+    rows = []
+    for name, policy in POLICIES.items():
+        if policy.max_tries == 1:
+            rows.append((f"`{name}`", "", "1", "", "", ""))
+            continue
+        after = sorted(status for status in policy.statuses or () if status < 500)
+        after_words = ["what the contract calls retryable"] if policy.statuses is None else [str(s) for s in after]
+        if policy.statuses and max(policy.statuses) >= 500:
+            after_words.append("5xx" if 501 in policy.statuses else "5xx but for 501")
+        after_words += ["a lost connection"] * policy.resets + ["no answer in time"] * policy.timeouts
+        rows.append(
+            (
+                f"`{name}`",
+                policy.source or "ours",
+                f"{policy.max_tries}",
+                ", ".join(after_words),
+                _waits(policy),
+                _heeds(policy),
+            )
+        )
+    return _table(("policy", "as", "tries at most", "after", "waits", "`Retry-After`"), rows)
+
+
+def _waits(policy: Policy) -> str:
+    if not policy.backoff_s:
+        return "not at all"
+    low, high = policy.jitter
+    grows = "" if policy.factor == 1 else f", × {policy.factor:g} each time"
+    cap = "" if policy.backoff_cap_s == inf or policy.factor == 1 else f", up to {policy.backoff_cap_s:g} s"
+    spread = "" if low == high == 1 else f", times {low:g} to {high:g} by chance"
+    more = f", and up to {policy.jitter_s:g} s more" if policy.jitter_s else ""
+    end = f"; {policy.within_s:g} s in all" if policy.within_s < inf else ""
+    return f"{policy.backoff_s:g} s{grows}{cap}{spread}{more}{end}"
+
+
+def _heeds(policy: Policy) -> str:
+    if not policy.longest_s or not (policy.statuses is None or 429 in policy.statuses):
+        return "not heeded"
+    without = "; without one gives up a 429" if policy.told else ""
+    if policy.longest_s == inf:
+        return ("waits that long, and the back-off" if policy.backs_off_too else "waits that long") + without
+    longer = {
+        "gives up": "gives up on longer ones",
+        "backs off": "takes longer ones for none",
+        "cuts short": "cuts longer ones short",
+    }[policy.beyond]
+    return f"waits up to {policy.longest_s:g} s; {longer}{without}"
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "faults": _faults,
     "stages": partial(_meanings, "stage", STAGE_MEANINGS.items()),
@@ -192,6 +244,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "rules": _rules,
     "clauses": _clauses,
     "check_rules": _check_rules,
+    "policies": _policies,
 }
 
 

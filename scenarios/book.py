@@ -61,7 +61,6 @@ class Book:
         self._plan = plan
         self._worker = worker
         self._notes = notes
-        self._policy = plan.scenario.policy
         self._planned = plan.load.planned
         self._share = times_of(plan)[worker :: plan.processes].tolist()
         self._script = script_of(plan) if worker == 0 else ()
@@ -90,7 +89,8 @@ class Book:
             if self._too_late(planned_s):
                 return
             call_id = self._worker + index * plan.processes
-            client = one_call(call_id, planned_s, call_of(plan, call_id), self._policy, plan.seed)
+            policy = plan.scenario.policy_of(plan.seed, call_id)
+            client = one_call(call_id, planned_s, call_of(plan, call_id), policy, plan.seed)
             yield client, next(client)
 
     def user(self, now: float) -> Client | None:
@@ -106,13 +106,14 @@ class Book:
             lambda call_id: call_of(plan, call_id),
             start_s=max(now, min(_SPREAD_S, plan.warmup_s) * (number % load.users) / load.users),
             think_s=load.think_s,
-            policy=self._policy,
+            policy=plan.scenario.policy_of(plan.seed, number),
             seed=plan.seed,
         )
 
     def script(self) -> Client | None:
         """The one client of a script; ``None`` in other loads, and for all workers but the first."""
-        return script(self._script, self._policy, self._plan.seed) if self._script else None
+        plan = self._plan
+        return script(self._script, plan.scenario.policy_of(plan.seed, 0), plan.seed) if self._script else None
 
     # --- one try -------------------------------------------------------------------------------------------
 
@@ -161,9 +162,7 @@ class Book:
             del self._under_way[attempt.ask.call_id]
             self._write(attempt, end_s, reading)
             self._judge(attempt, reading)
-        return Feedback(
-            reading.outcome, end_s, reading.error_code, reading.retry_after_s, begun=reading.status is not None
-        )
+        return Feedback(reading.outcome, end_s, reading.error_code, reading.retry_after_s, reading.status)
 
     def _write(self, attempt: Try, end_s: float, reading: Reading) -> None:
         self._notes.write(finished(self._note(attempt), attempt.ready_s, attempt.sent_s, end_s, reading))

@@ -115,7 +115,7 @@ def _check_requests(args: argparse.Namespace, scenario: Scenario) -> None:
     """Raise `UsageError` when the plan, with all the tries its clients may make, is larger than ``--max-requests``."""
     if args.max_requests is None:
         return
-    load, tries = scenario.load, scenario.policy.max_tries
+    load, tries = scenario.load, scenario.most_tries
     if isinstance(load, Closed):
         raise UsageError(
             "--max-requests cannot be promised for a closed load, whose users ask as fast as they are answered"

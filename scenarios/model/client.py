@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from mock_server.contract.errors import BY_CODE
+from mock_server.contract.errors import RATE_LIMIT_EXCEEDED
 from reports.sample import Outcome
 from scenarios.model.policy import Policy
 from scenarios.model.workload import Call, uniforms
@@ -31,40 +31,34 @@ class Ask(msgspec.Struct, frozen=True):
 class Feedback(msgspec.Struct, frozen=True):
     """What the client learned of a try: the outcome, and what it needs to decide about another one.
 
-    ``begun`` says whether any of the answer had arrived; ``retry_after_s`` is the gateway's own word.
+    ``status`` is that of the answer, ``None`` where none had begun to arrive; ``retry_after_s`` is the gateway's own
+    word.
     """
 
     outcome: Outcome
     end_s: float
     error_code: str | None = None
     retry_after_s: float | None = None
-    begun: bool = False
+    status: int | None = None
 
 
 Client: TypeAlias = Generator[Ask, Feedback, float | None]
 MakeCall: TypeAlias = Callable[[int], Call]
 
 
-def worth_retrying(feedback: Feedback) -> bool:
-    """Only what the contract calls retryable, and connections that failed before any of the answer came."""
-    if feedback.outcome is Outcome.REFUSED:
-        kind = BY_CODE.get(feedback.error_code or "")
-        return kind is not None and kind.retry
-    return feedback.outcome is Outcome.CONNECTION and not feedback.begun
-
-
 def one_call(call_id: int, at_s: float, call: Call, policy: Policy, seed: int) -> Generator[Ask, Feedback, float]:
     """One call with its tries; returns when the last try ended."""
-    attempt = 0
+    attempt, first_s = 0, at_s
     while True:
-        feedback = yield Ask(call_id, attempt, at_s, call)
-        if not worth_retrying(feedback):
-            return feedback.end_s
-        jitter = uniforms(seed, call_id, f"retry/{attempt}")[0]
-        delay_s = policy.delay_s(attempt, feedback.retry_after_s, jitter)
+        told = yield Ask(call_id, attempt, at_s, call)
+        late = told.end_s - first_s >= policy.within_s
+        if late or not policy.may_try_again(told.outcome, told.status, told.error_code):
+            return told.end_s
+        u = uniforms(seed, call_id, f"retry/{attempt}")
+        delay_s = policy.delay_s(attempt, told.retry_after_s, u, limited=told.status == RATE_LIMIT_EXCEEDED.status)
         if delay_s is None:
-            return feedback.end_s
-        at_s = feedback.end_s + delay_s
+            return told.end_s
+        at_s = told.end_s + delay_s
         attempt += 1
 
 

@@ -13,16 +13,25 @@ from reports.gate import Gate
 from scenarios.model.load import BELOW, MOST_CALLS, Flow, Load, Open, Pause, Script, Span, Stages
 from scenarios.model.policy import POLICIES, Policy, PolicyName
 from scenarios.model.script import ScriptedCall, contradictions
-from scenarios.model.workload import Workload
+from scenarios.model.workload import Weight, Workload, pick, uniforms
 
 DEFAULT_TIMEOUT_S: Final = 120.0
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class ClientRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the simulated clients behave."""
+    """How the simulated clients behave: by one ``policy``, or by the weights of several ``policies``.
+
+    Of an open load each call is a client's of its own, of a closed one each user is a client.
+    """
 
     policy: PolicyName = "none"
+    policies: dict[PolicyName, Weight] = {}
+
+    @property
+    def weights(self) -> dict[PolicyName, float]:
+        """How often each policy is met."""
+        return {name: weight for name, weight in self.policies.items() if weight} or {self.policy: 1.0}
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -46,10 +55,17 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     calls: tuple[ScriptedCall, ...] = msgspec.field(default=(), name="call")
     gates: tuple[Gate, ...] = msgspec.field(default=(), name="gate")
 
+    def policy_of(self, seed: int, client: int) -> Policy:
+        """When the client of this number, a call's or a user's, tries again."""
+        weights = self.client.weights
+        if len(weights) == 1:
+            return POLICIES[next(iter(weights))]
+        return POLICIES[pick(weights, uniforms(seed, client, "policy")[0])]
+
     @property
-    def policy(self) -> Policy:
-        """When its clients try again."""
-        return POLICIES[self.client.policy]
+    def most_tries(self) -> int:
+        """How often a call may be tried in all."""
+        return max(POLICIES[name].max_tries for name in self.client.weights)
 
     @property
     def longest_drain_s(self) -> float:
@@ -67,6 +83,7 @@ def impossible(scenario: Scenario) -> Iterator[Fault]:
         yield Fault(("description",), "must be one line")
     yield from _impossible_load(scenario)
     yield from _impossible_workload(scenario.workload)
+    yield from _impossible_client(scenario.client)
     yield from _impossible_script(scenario)
 
 
@@ -102,6 +119,15 @@ def _impossible_workload(workload: Workload) -> Iterator[Fault]:
     law = workload.prompt_tokens
     if law is not None and (law.constant is None) == (law.lognormal is None):
         yield Fault(("workload", "prompt_tokens"), "must be { constant = N } or { lognormal = { mu = …, sigma = … } }")
+
+
+def _impossible_client(client: ClientRules) -> Iterator[Fault]:
+    if not client.policies:
+        return
+    if client.policy != ClientRules().policy:
+        yield Fault(("client", "policies"), "stands in place of policy: give one of the two")
+    if not sum(client.policies.values()) > 0:
+        yield Fault(("client", "policies"), "needs a weight above 0")
 
 
 def _impossible_script(scenario: Scenario) -> Iterator[Fault]:

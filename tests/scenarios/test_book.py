@@ -32,7 +32,7 @@ def test_an_open_try_is_planned_by_the_plan_and_ends_in_a_row() -> None:
     feedback = book.end(attempt, good(0.5), 0.6)
     (row,) = kept.rows
     assert (row.planned_s, row.ready_s, row.sent_s, row.end_s) == (0.0, None, 0.01, 0.5)
-    assert (feedback.outcome, feedback.end_s, feedback.begun) == (Outcome.OK, 0.5, True)
+    assert (feedback.outcome, feedback.end_s, feedback.status) == (Outcome.OK, 0.5, 200)
     assert (book.under_way, book.done, book.failed) == (0, 1, 0)
 
 

@@ -5,12 +5,13 @@ from itertools import pairwise
 
 import pytest
 
+from mock_server.contract.errors import BY_CODE
 from reports.sample import Outcome
-from scenarios.model.client import Ask, Client, Feedback, closed_user, one_call, script, worth_retrying
+from scenarios.model.client import Ask, Client, Feedback, closed_user, one_call, script
 from scenarios.model.policy import POLICIES, Policy
 from scenarios.model.workload import Call
 
-THREE = Policy(max_tries=3, backoff_s=1.0, backoff_cap_s=8.0)
+THREE = Policy(max_tries=3, backoff_s=1.0, backoff_cap_s=8.0, backs_off_too=True)
 CALL = Call("k", b"{}")
 
 
@@ -25,7 +26,7 @@ def drive(client: Client, answer: Callable[[Ask], Feedback]) -> list[Ask]:
 
 
 def refused(ask: Ask, code: str = "RATE_LIMIT_EXCEEDED", wait: float | None = None) -> Feedback:
-    return Feedback(Outcome.REFUSED, ask.at_s + 0.1, code, wait, begun=True)
+    return Feedback(Outcome.REFUSED, ask.at_s + 0.1, code, wait, BY_CODE[code].status)
 
 
 def test_without_a_policy_nothing_is_tried_again() -> None:
@@ -61,28 +62,28 @@ def test_a_polite_client_waits_as_asked_spreads_its_tries_and_gives_up_in_the_en
 @pytest.mark.parametrize(
     ("answer", "again"),
     [
-        (Feedback(Outcome.REFUSED, 0, "RATE_LIMIT_EXCEEDED", begun=True), True),
-        (Feedback(Outcome.REFUSED, 0, "ALL_PROVIDERS_FAILED", begun=True), True),
-        (Feedback(Outcome.REFUSED, 0, "INTERNAL_ERROR", begun=True), True),
-        (Feedback(Outcome.REFUSED, 0, "INVALID_REQUEST", begun=True), False),
-        (Feedback(Outcome.REFUSED, 0, "INVALID_API_KEY", begun=True), False),
+        (Feedback(Outcome.REFUSED, 0, "RATE_LIMIT_EXCEEDED", status=429), True),
+        (Feedback(Outcome.REFUSED, 0, "ALL_PROVIDERS_FAILED", status=502), True),
+        (Feedback(Outcome.REFUSED, 0, "INTERNAL_ERROR", status=500), True),
+        (Feedback(Outcome.REFUSED, 0, "INVALID_REQUEST", status=400), False),
+        (Feedback(Outcome.REFUSED, 0, "INVALID_API_KEY", status=401), False),
         (Feedback(Outcome.CONNECTION, 0, "ConnectionResetError"), True),
-        (Feedback(Outcome.CONNECTION, 0, "IncompleteBodyError", begun=True), False),
-        (Feedback(Outcome.STREAM_BROKEN, 0, begun=True), False),
+        (Feedback(Outcome.CONNECTION, 0, "IncompleteBodyError", status=200), False),
+        (Feedback(Outcome.STREAM_BROKEN, 0, status=200), False),
         (Feedback(Outcome.TIMEOUT, 0), False),
-        (Feedback(Outcome.MALFORMED, 0, "BadJson", begun=True), False),
-        (Feedback(Outcome.OK, 0, begun=True), False),
+        (Feedback(Outcome.MALFORMED, 0, "BadJson", status=200), False),
+        (Feedback(Outcome.OK, 0, status=200), False),
     ],
 )
 def test_only_what_may_succeed_later_is_tried_again(answer: Feedback, again: bool) -> None:
-    assert worth_retrying(answer) is again
+    assert THREE.may_try_again(answer.outcome, answer.status, answer.error_code) is again
     assert len(drive(one_call(4, 0.0, CALL, THREE, 0), lambda _ask: answer)) == (3 if again else 1)
 
 
 def test_backoff_doubles_up_to_its_cap_and_jitter_spreads_it() -> None:
     policy = Policy(max_tries=9, backoff_s=1.0, backoff_cap_s=4.0)
-    assert [policy.delay_s(attempt, None, 1.0) for attempt in range(4)] == [1.0, 2.0, 4.0, 4.0]
-    assert policy.delay_s(0, None, 0.25) == 0.25
+    assert [policy.delay_s(attempt, None, (1.0, 0.0)) for attempt in range(4)] == [1.0, 2.0, 4.0, 4.0]
+    assert policy.delay_s(0, None, (0.25, 0.0)) == 0.25
 
 
 def user(think_s: float, call_ids: Iterable[int] = (1, 4, 7, 10)) -> Client:

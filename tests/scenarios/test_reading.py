@@ -60,7 +60,7 @@ def test_every_word_is_read() -> None:
     assert workload.keys == {"sk-test-free": 1, "sk-test-pro": 2}
     assert (workload.streamed, workload.chinese, workload.max_tokens) == (0.4, 0.3, 256)
     assert workload.prompt_tokens == PromptTokens(lognormal=Lognormal(mu=6.6, sigma=1.0))
-    assert scenario.policy.max_tries > 1
+    assert scenario.most_tries > 1
     why = "the chat page gives up after 3 s"
     assert scenario.gates == (Gate("scheduled_p95_ms", max=2500, why=why, scope=Scope(provider="openai")),)
 
@@ -107,7 +107,9 @@ MISTAKES = [
     (OPEN + "[workload]\ntasks = { conversatoin = 1 }", 8, "tasks.conversatoin: unknown key; allowed are code,"),
     (OPEN + "[workload]\ntasks = { conversatoin = 1 }", 8, "did you mean 'conversation'?"),
     (OPEN + "[workload.modes]\nfast = 1", 8, "workload.modes.fast: unknown key; allowed are auto, balanced"),
-    (OPEN + '[client]\npolicy = "openai-python"', 8, "must be one of none, polite, rude, not 'openai-python'"),
+    (OPEN + '[client]\npolicy = "openai-pyhton"', 8, "did you mean 'openai-python'?"),
+    (OPEN + '[client]\npolicies = { polite = 0 }', 8, "client.policies: needs a weight above 0"),
+    (OPEN + '[client]\npolicy = "rude"\npolicies = { polite = 1 }', 9, "give one of the two"),
     (OPEN + '[[gate]]\nmetric = "p95"\nmax = 1', 8, "gate[0].metric: no metric is called 'p95'; "),
     (OPEN + '[[gate]]\nmetric = "count_500"\nmax = 1\nscope = { modle = 1 }', 10, "did you mean model?"),
     # Of the wrong type.

@@ -202,7 +202,7 @@ def test_an_open_run_records_every_planned_request_on_time(
         "calls": 60,
     }
     assert document["workload"]["streamed"] == 0.4
-    assert document["client"] == {"policy": "none"}
+    assert document["client"] == {"policy": "none", "policies": {}}
     assert (document["target_kind"], document["world"], document["labels"]) == ("external", None, {"build": "7"})
     assert document["ended_s"] >= max(row["end_s"] for row in found)
     health = pq.ParquetFile(out / "health.parquet").read().to_pylist()
