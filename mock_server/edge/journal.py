@@ -59,6 +59,10 @@ class Entry(Struct, frozen=True, gc=False):
     on_connection: Annotated[
         int, Meta(description="1 for the first request on its connection, then 2, …; 0 where that is not known")
     ] = 0
+    connected_ms: Annotated[
+        float | None,
+        Meta(description="ms from the opening of its connection until it arrived, of the first request on it"),
+    ] = None
     method: Annotated[str, Meta(description="the method")] = "POST"
     path: Annotated[str, Meta(description="the path, without the query and without `/__test__/ID`")] = ""
     content_type: Annotated[str, Meta(description="its `Content-Type`, the first 128 characters")] = ""

@@ -29,7 +29,7 @@ _LEAST_SECRET: Final = 8  # a shorter token is found in words that have nothing 
 
 
 _Fields = tuple[
-    *tuple[float, int, int, str, str, str, str, str, str, bool],
+    *tuple[float, int, int, float | None, str, str, str, str, str, str, bool],
     *tuple[int | None, float | None, bool | None, float | None, int, int, float | None, str],
 ]
 
@@ -67,7 +67,8 @@ def hash_of(body: bytes) -> str:
 class Notes(Struct, eq=False, gc=False):
     """Mutable: filled in as the request comes and its answer goes.
 
-    Moments are of the monotonic clock: ``arrived``, ``first_byte`` when the head of the answer was handed over, and
+    Moments are of the monotonic clock: ``opened`` when its connection was, 0 where that is not known, ``arrived``,
+    ``first_byte`` when the head of the answer was handed over, and
     ``left`` when the client left. ``stage`` is the one the answer has come to, "" once all of it was handed over.
     ``key`` is what stood at ``key_place``, where that is not the account's; it is never shown.
     """
@@ -77,6 +78,7 @@ class Notes(Struct, eq=False, gc=False):
     arrived_unix_s: float
     connection: int = 0
     on_connection: int = 0
+    opened: float = 0.0
     method: str = LLM_AUTO.method
     path: str = LLM_AUTO.path
     body_hash: str = ""
@@ -114,6 +116,7 @@ class Notes(Struct, eq=False, gc=False):
             self.arrived_unix_s,
             self.connection,
             self.on_connection,
+            (arrived - self.opened) * 1e3 if self.on_connection == 1 and self.opened else None,
             self.method,
             self.path if self.path == LLM_AUTO.path else self._bounded(self.path, account),
             "application/json" if head.content_type == _JSON else self._content_type(account),

@@ -89,14 +89,14 @@ class Api:
         return whole
 
     def at_once(
-        self, arrived: float, headers: Headers, body: bytes, connection: int, on_connection: int
+        self, arrived: float, headers: Headers, body: bytes, connection: int, on_connection: int, opened: float
     ) -> WholeAnswer | Begun:
         """Decide a POST that arrived whole at the monotonic moment ``arrived``: its answer, or what is to be played.
 
-        Its connection has a number, and so has the request on it.
+        Its connection, ``opened`` at an earlier such moment, has a number, and so has the request on it.
         """
         head = Head(headers)
-        exchange, clock = self.open(arrived, head, connection, on_connection)
+        exchange, clock = self.open(arrived, head, connection, on_connection, opened)
         try:
             decision = decide(exchange, head, b"", body)
             answer = None
@@ -114,10 +114,12 @@ class Api:
         exchange.close(now)
         return answer
 
-    def left(self, arrived: float, headers: Headers, body: bytes, connection: int, on_connection: int) -> None:
+    def left(
+        self, arrived: float, headers: Headers, body: bytes, connection: int, on_connection: int, opened: float
+    ) -> None:
         """Decide a POST as `at_once` does whose client has left by now; it is given up."""
         head = Head(headers)
-        exchange, clock = self.open(arrived, head, connection, on_connection)
+        exchange, clock = self.open(arrived, head, connection, on_connection, opened)
         try:
             decide(exchange, head, b"", body)
         finally:
@@ -193,16 +195,18 @@ class Api:
         _hand_over(exchange, whole)
 
     def _open(self, wire: Wire, head: Head, method: str, path: str) -> tuple[Exchange, SimClock]:
-        exchange, clock = self.open(wire.arrived, head, wire.connection, wire.on_connection)
+        exchange, clock = self.open(wire.arrived, head, wire.connection, wire.on_connection, wire.opened)
         exchange.notes.method, exchange.notes.path = method, path
         return exchange, clock
 
-    def open(self, arrived: float, head: Head, connection: int, on_connection: int) -> tuple[Exchange, SimClock]:
+    def open(
+        self, arrived: float, head: Head, connection: int, on_connection: int, opened: float
+    ) -> tuple[Exchange, SimClock]:
         """An exchange for a call that arrived at a monotonic moment, and the clock it goes by."""
         context = self._context
         clock, exchanges = context.clock_of(head.test), context.exchanges
         unix_s = exchanges.unix_now() - (monotonic() - arrived)
-        return exchanges.open(clock.at(arrived), Notes(head, arrived, unix_s, connection, on_connection)), clock
+        return exchanges.open(clock.at(arrived), Notes(head, arrived, unix_s, connection, on_connection, opened)), clock
 
 
 async def _body(exchange: Exchange, wire: Wire, scope: Scope, receive: Receive) -> bytes | Refusal | None:

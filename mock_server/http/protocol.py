@@ -106,7 +106,7 @@ class MockProtocol(Reception):
         """The client has left before the end of the turn in which its request came whole."""
         assert self._held is not None
         body, self._held = b"".join(self._held), None
-        self.api.left(self.arrived, self.headers, body, self.number, self.requests)
+        self.api.left(self.arrived, self.headers, body, self.number, self.requests, self.opened)
 
     def give_up(self, error: Exception) -> None:
         """Answering went wrong in a way of our own: say so, and hang up."""
@@ -128,7 +128,7 @@ class MockProtocol(Reception):
     def _answer(self) -> None:
         assert self._held is not None
         body, self._held = b"".join(self._held), None
-        outcome = self.api.at_once(self.arrived, self.headers, body, self.number, self.requests)
+        outcome = self.api.at_once(self.arrived, self.headers, body, self.number, self.requests, self.opened)
         if isinstance(outcome, Begun):
             self._start(outcome)
             self.cycle.keep_alive = self._keep_alive

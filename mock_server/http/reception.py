@@ -71,6 +71,8 @@ class Reception(HttpToolsProtocol):
         """The monotonic moment at which the latest head was complete."""
         self.number = 0
         """Of the connection, since the start of the mock."""
+        self.opened = 0.0
+        """The monotonic moment at which the connection was opened."""
         self.requests = 0
         """How many heads came whole on this connection."""
         self.wires: list[CycleWire] = []
@@ -90,7 +92,7 @@ class Reception(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A client has connected."""
-        self.number = next(self.numbers)
+        self.number, self.opened = next(self.numbers), monotonic()
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -262,7 +264,7 @@ class Reception(HttpToolsProtocol):
         else:
             # Before the first header line it is not known whether the address is all there.
             address = self.url if self.headers and noted else b""
-            wire = Wire(monotonic(), self.number, self.requests + 1)
+            wire = Wire(monotonic(), self.number, self.requests + 1, self.opened)
             method = self.parser.get_method().decode("latin-1")
             whole = self.api.refuse(wire, method, address, self.headers, self._refusal)
         return message(whole, self.server_state.default_headers, keep_alive=False)

@@ -35,16 +35,18 @@ _UNKNOWN_BYTES: Final = 1 << 62
 class Wire:
     """A request under any ASGI server, which hides its connection: what would cut that is refused before.
 
-    ``connection`` and ``on_connection`` number its connection and the request on it, 0 where they are not known.
+    ``connection`` and ``on_connection`` number its connection and the request on it, ``opened`` is the monotonic moment
+    at which that was opened; 0 where they are not known.
     Mutable: the monotonic moment at which it arrived, once its body has come that of the body; whether the client is
     gone, the monotonic moment at which it left if it was not sent away, why the rest of the body will not come, if so,
     and what waits.
     """
 
-    def __init__(self, arrived: float, connection: int = 0, on_connection: int = 0) -> None:
+    def __init__(self, arrived: float, connection: int = 0, on_connection: int = 0, opened: float = 0.0) -> None:
         self.arrived = arrived
         self.connection = connection
         self.on_connection = on_connection
+        self.opened = opened
         self.gone = False
         self.left: float | None = None
         self.spoiled: Refusal | None = None
@@ -144,9 +146,10 @@ class UnchunkedCycle(MockCycle):
 
 
 class Connection(Protocol):
-    """What a connection under the mock's own server can do; its number, and how many requests came on it."""
+    """What a connection under the mock's own server can do; its number, when it was opened, how many requests came."""
 
     number: int
+    opened: float
     requests: int
 
     def write_whole(self, whole: WholeAnswer, cycle: RequestResponseCycle) -> None:
@@ -157,7 +160,7 @@ class CycleWire(Wire):
     """A request under the mock's own server. Mutable: uvicorn's cycle is let go of when the request is over."""
 
     def __init__(self, arrived: float, connection: Connection, cycle: RequestResponseCycle) -> None:
-        super().__init__(arrived, connection.number, connection.requests)
+        super().__init__(arrived, connection.number, connection.requests, connection.opened)
         self._connection = connection
         self._cycle: RequestResponseCycle | None = cycle
 

@@ -2,9 +2,11 @@
 
 An idempotency key or a retry count says so itself. Else a request of the same test, API key and body is taken for a
 retry when it comes after a failure and within the longest wait that clients are known to make. Requests that were under
-way at the same time are calls of their own, and so are those of a body that the client was seen to send again after a
-good answer: a request after a failure may then be either, and is only noted as an echo of it. So is one without a test
-id that fails in another way than the one before.
+way at the same time are calls of their own. A request is under way from the moment its connection is opened for it, so
+that of two that are answered at once it is known whether the second was sent because of the first. Calls of their own
+are also those of a body that the client was seen to send again after a good answer: a request after a failure may then
+be either, and is only noted as an echo of it. So is one without a test id that fails in another way than the one
+before.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from mock_server.judge.tries import Call, Link, Try, ended
 LONGEST_WAIT_S: Final = 600.0
 """Beyond what was announced. Doubling from 1 s, ten tries take no longer wait than this; later it is another call."""
 _MOST_AT_ONCE: Final = 100  # so many waiting calls of one body are looked at for the one with an idempotency key
-_REACTION_S: Final = 0.001  # in less no client reads an answer, opens a connection and asks again
+_REACTION_S: Final = 0.001  # in less it is not known that a client with idle connections has read an answer
+_SPARE_MS: Final = 1_000.0  # a connection that was opened so long before was not opened for its first request
+_OPENING_S: Final = 50e-6  # in less no client reads an answer and opens a connection
 _SLACK_S: Final = 0.002  # a request is closed in the journal a moment after its last byte has left
 _LEFT_SLACK_S: Final = 0.05  # that a client has left is noticed later than what it sends next
 
@@ -79,6 +83,12 @@ class Times:
 def over_s(entry: Entry) -> float:
     """The calendar second in which a request was over."""
     return entry.arrived_unix_s + entry.took_ms / 1e3
+
+
+def _known_s(entry: Entry) -> float:
+    """The calendar second in which the client could have the answer, whatever its test's clock says."""
+    known_ms = entry.took_ms if entry.first_byte_ms is None else entry.first_byte_ms
+    return entry.arrived_unix_s + known_ms / 1e3
 
 
 def _may_have_left(entry: Entry) -> bool:
@@ -204,7 +214,16 @@ class _Group:
                 longest = before
             if not (self._times.follows(before, after) and self._times.follows(longest, after)):
                 return True
-            apart = 0 < before.connection != after.connection > 0
-            if apart and not _may_have_left(before) and self._times.wait_s(before, after) < _REACTION_S:
+            if self._by_chance(before, after):
                 return True
         return False
+
+    def _by_chance(self, before: Entry, after: Entry) -> bool:
+        """Whether a request comes after another without being the consequence of it, or that cannot be told."""
+        apart = 0 < before.connection != after.connection > 0
+        if not apart or _may_have_left(before):
+            return False
+        opened_ms = after.connected_ms
+        if opened_ms is None or opened_ms > _SPARE_MS:
+            return self._times.wait_s(before, after) < _REACTION_S
+        return after.arrived_unix_s - opened_ms / 1e3 < _known_s(before) + _OPENING_S

@@ -168,7 +168,7 @@ def comparable(entry: Entry) -> dict[str, Any]:
     """An entry but for what the ways differ in: the connection, which ASGI hides, and moments of the wall's clocks."""
     fields = msgspec.structs.asdict(entry)
     fields["first_byte_ms"] = entry.first_byte_ms is not None
-    for name in ("arrived_unix_s", "connection", "on_connection"):
+    for name in ("arrived_unix_s", "connection", "on_connection", "connected_ms"):
         del fields[name]
     return fields
 

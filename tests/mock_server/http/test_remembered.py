@@ -49,6 +49,18 @@ def test_connections_are_numbered_and_the_requests_on_each(mock: Mock) -> None:
     assert [entry["on_connection"] for entry in found] == [1, 2, 3, 1, 1, 2]
     first, second, third = sorted({entry["connection"] for entry in found})
     assert [entry["connection"] for entry in found] == [first] * 3 + [second] + [third] * 2
+    assert [entry["connected_ms"] is not None for entry in found] == [True, False, False, True, True, False]
+
+
+def test_it_is_noted_how_long_a_connection_had_been_open_before_its_first_request(mock: Mock) -> None:
+    with mock.connect() as early, mock.connect() as late:
+        for connection in (late, early, late):
+            connection.send(raw_call())
+            assert connection.answer().status == 200
+    first, second, third = entries(mock, 3)
+    opened = [entry["arrived_unix_s"] - entry["connected_ms"] / 1e3 for entry in (second, first)]
+    assert opened[0] < opened[1] < first["arrived_unix_s"] < second["arrived_unix_s"]
+    assert third["connected_ms"] is None
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one write", "head first"])

@@ -170,16 +170,19 @@ class Client:
 
     def _send(self, answer: Answer, more: dict[str, Any]) -> None:
         self.now += self.policy.reaction_s
+        connected_ms = None
         if self._on_connection and self.policy.pooled:
             self._on_connection += 1
         else:
             self._connection, self._on_connection = self._connection + 1, 1
+            connected_ms = self.policy.reaction_s * 1e3 / 2
         sent = entry(
             request_id=f"req_{len(self.entries):07x}",
             test=self._test,
             arrived_unix_s=self.now,
             connection=self._connection,
             on_connection=self._on_connection,
+            connected_ms=connected_ms,
             **(answer.fields() | more),
         )
         self.entries.append(sent)

@@ -89,6 +89,26 @@ def test_an_idempotency_key_names_its_call() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("opened_after_ms", "tries"),
+    [(-5.0, [1, 1]), (-0.1, [1, 1]), (0.0, [1, 1]), (0.15, [2])],
+    ids=["before it was sent", "while it was answered", "just then", "once it was answered"],
+)
+@pytest.mark.parametrize("later_ms", [0.3, 30.0])
+def test_a_connection_that_was_opened_before_an_answer_was_there_was_not_opened_because_of_it(
+    opened_after_ms: float, tries: list[int], later_ms: float
+) -> None:
+    arrived_ms = 0.2 + later_ms
+    second = {"connection": 2, "on_connection": 1, "connected_ms": arrived_ms - 0.2 - opened_after_ms}
+    assert sizes(at({**FAILED, "took_ms": 0.2, "first_byte_ms": 0.2}, second, every_s=arrived_ms / 1e3)) == tries
+
+
+def test_a_spare_connection_says_nothing_of_when_it_was_asked_for() -> None:
+    spare = {"connection": 2, "on_connection": 1, "connected_ms": 5_000.0}
+    assert sizes(at(FAILED, spare, every_s=0.5)) == [2]
+    assert sizes(at(FAILED, spare, every_s=0.0105)) == [1, 1]
+
+
 def test_hedged_requests_with_one_key_are_no_retries() -> None:
     assert sizes(volley(2, pool=2, every_s=0.001, took_ms=500.0, idempotency_key="k")) == [1, 1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from random import Random
 
 from hypothesis import given, settings
@@ -122,6 +123,38 @@ def test_equal_requests_at_once_are_never_one_call(count: int, every_s: float, t
             **(answer.fields() | {"took_ms": took_ms}),
         )
         for n in range(count)
+    ]
+    assert all(len(call.tries) == 1 for call in link(entries))
+    assert failed(judge(entries)) & ABOUT_RETRIES == set()
+
+
+@given(POLICIES, PLANS, st.floats(0.00015, 0.004), st.sampled_from([0.05, 1.0, 300.0]))
+@settings(deadline=None)
+def test_however_fast_a_client_tries_again_on_new_connections_it_is_seen_to(
+    policy: Policy, plan: list[list[Answer]], reaction_s: float, took_ms: float
+) -> None:
+    fast = dataclasses.replace(policy, pooled=False, reaction_s=reaction_s, own_wait=lambda _n, _dice: 0.0)
+    hasty = [[dataclasses.replace(each, took_s=took_ms / 1e3) for each in answers] for answers in plan]
+    assert len(link(play(fast, hasty, "t"))) == len(plan)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 0.9), st.floats(0.05, 400.0)), min_size=2, max_size=20),
+    st.sampled_from([refused(400), refused(401), refused(402), refused(429, 2), refused(500), RESET, BROKEN]),
+)
+@settings(deadline=None)
+def test_what_was_on_its_way_before_the_first_answer_was_over_is_never_a_retry(
+    sent: list[tuple[float, float]], answer: Answer
+) -> None:
+    entries = [
+        entry(
+            request_id=f"req_{n:07x}",
+            arrived_unix_s=START_UNIX_S + at_s,
+            connection=n + 1,
+            connected_ms=0.04 + at_s * 1e3,
+            **(answer.fields() | {"took_ms": took_ms}),
+        )
+        for n, (at_s, took_ms) in enumerate(sorted(sent))
     ]
     assert all(len(call.tries) == 1 for call in link(entries))
     assert failed(judge(entries)) & ABOUT_RETRIES == set()

@@ -16,7 +16,7 @@ import pytest
 
 from mock_server.__main__ import main
 from mock_server.launch import launch
-from tests.mock_server.wire import Mock, chat
+from tests.mock_server.wire import Connection, Mock, chat, raw_call
 
 TOKEN = "let-me-in"  # noqa: S105 - of a mock that lives as long as its test
 
@@ -103,6 +103,25 @@ def test_the_verdict_ends_with_what_it_found(mock: Mock, run: Run) -> None:
     assert run("verdict", *target, "--test", "fine").returncode == 0
     assert run("verdict", *target, "--test", "unknown").returncode == 4
     assert run("verdict", *target, "--waive", "error_event_accepted=known, see #12").returncode == 0
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 429, 500, 502])
+def test_what_is_sent_again_at_once_is_told_from_what_was_on_its_way(mock: Mock, status: int) -> None:
+    def ask(connection: Connection, test: str) -> None:
+        connection.send(raw_call(test=test).replace(b"Host:", b"Prefer: code=%d\r\nHost:" % status))
+        assert connection.answer().status == status
+
+    for _ in range(3):
+        with mock.connect() as connection:
+            ask(connection, "again")
+    with mock.connect() as one, mock.connect() as two, mock.connect() as three:
+        for connection in (one, two, three):
+            ask(connection, "together")
+    again, together = (mock.control("verdict", test=test) for test in ("again", "together"))
+    rule = {429: "retry_after_ignored", 500: "no_backoff", 502: "no_backoff"}.get(status, "non_retryable_retried")
+    assert [each["rule"] for each in again["rules"] if each["result"] == "FAIL"] == [rule]
+    assert (again["calls"], together["calls"]) == (1, 3)
+    assert [each["result"] for each in together["rules"] if each["rule"] == rule] == ["NOT_EXERCISED"]
 
 
 def test_the_verdict_speaks_json_and_junit(mock: Mock, run: Run) -> None:

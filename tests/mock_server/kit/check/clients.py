@@ -87,7 +87,7 @@ def blind() -> str:
         try:
             return plain()
         except (OSError, ValueError):
-            wait(0.005)
+            continue
     return "nothing"
 
 
