@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 from statistics import median
@@ -30,7 +31,11 @@ JITTER_SAMPLES: Final = 4
 _CROWD: Final = 20
 _AMPLIFIED: Final = 3.0
 
+_IN_A_ROW: Final = 3
+"""So often after one failure or another is no accident."""
+
 _NO_RETRIES: Final = "the client sends nothing again by itself, which is safe"
+_EITHER: Final = "as a retry or as another call"
 _UNTOLD: Final = "that cannot be told from retries: name each by a test id or an Idempotency-Key"
 
 
@@ -44,6 +49,9 @@ def _without_retries(seen: Seen, idle: str) -> Finding:
     failing = [call for call in seen.told_apart if any(may_retry(each.entry) for each in call.tries)]
     if any(may_retry(before.entry) for call in failing for before, _ in call.again()):
         return Finding("NOT_EXERCISED", idle)
+    echoes = sum(call.echo is not None for call in seen.told_apart)
+    if echoes:
+        return Finding("NOT_EXERCISED", f"{times(echoes, 'request')} after a failure of the same body {_EITHER}")
     return found([], [], len(failing), _NO_RETRIES, _idle(seen, "nothing failed that may be tried again"))
 
 
@@ -56,7 +64,7 @@ def non_retryable_retried(seen: Seen) -> Finding:
             if must_not_retry(before.entry):
                 failures.append(evidence(f"the same request again after {what(before.entry)}", before, after))
         if call.echo is not None and must_not_retry(call.echo.entry):
-            said = f"the same body again after {what(call.echo.entry)}, as a retry or as another call"
+            said = f"the same body again after {what(call.echo.entry)}, {_EITHER}"
             doubts.append(evidence(said, call.echo, call.tries[0]))
     passed = f"{times(exercised, 'call')} refused for good, none sent again unchanged"
     return found(
@@ -76,10 +84,23 @@ def retry_after_ignored(seen: Seen) -> Finding:
         if call.echo is not None and _announced(call.echo) and is_short(call.echo.entry):
             waited = call.tries[0].entry.arrived_unix_s - over_s(call.echo.entry)
             if waited < (call.echo.entry.retry_after_s or 0.0) - EARLY_S:
-                said = f"the same body {waited:.2f} s after {what(call.echo.entry)}, as a retry or as another call"
+                said = f"the same body {waited:.2f} s after {what(call.echo.entry)}, {_EITHER}"
                 doubts.append(evidence(said, call.echo, call.tries[0]))
     passed = "of the waits announced: " + ", ".join(f"{n} {how}" for how, n in sorted(told.items()) if n)
     return found(failures, doubts, sum(told.values()), passed, _idle(seen, "no answer carried Retry-After"))
+
+
+def _rows(calls: list[Call]) -> list[list[Try]]:
+    """The first tries of calls that each came after the failure of the one before, with one body, in order."""
+    rows: list[list[Try]] = []
+    row_of: dict[int, list[Try]] = {}
+    for call in calls:
+        row = row_of.get(id(call.echo)) if call.echo is not None else None
+        if row is None:
+            rows.append(row := [] if call.echo is None else [call.echo])
+        row.append(call.tries[0])
+        row_of[id(call.last)] = row
+    return rows
 
 
 def _announced(each: Try) -> bool:
@@ -126,7 +147,12 @@ def no_backoff(seen: Seen) -> Finding:
             failures.append(evidence(said, *call.tries[:5]))
         elif max(waits) < AT_ONCE_S:
             doubts.append(evidence(said, *call.tries[:5]))
-    if not retried:
+    for row in _rows(seen.told_apart):
+        waits = [later.entry.arrived_unix_s - over_s(earlier.entry) for earlier, later in pairwise(row)]
+        if len(waits) >= _IN_A_ROW and median(waits) < AT_ONCE_S:
+            said = f"the same body {len(waits)} times, {median(waits):.3f} s after one failure or another, {_EITHER}"
+            doubts.append(evidence(said, *row[:5]))
+    if not (retried or doubts):
         return _without_retries(seen, "every wait was announced")
     return found(failures, doubts, retried, f"{times(retried, 'call')} tried again after a wait", "")
 
@@ -166,22 +192,20 @@ def retry_storm(seen: Seen) -> Finding:
     for call in seen.told_apart:
         tries, count = call.tries, len(call.tries)
         failing += any(ended(each.entry) != "good" for each in tries)
-        burst = next(
-            (
-                (first, last)
-                for first, last in zip(tries, tries[STORM_TRIES:], strict=False)
-                if last.entry.arrived_unix_s - first.entry.arrived_unix_s <= STORM_S
-            ),
-            None,
-        )
+        burst = _burst(tries)
         if burst is not None:
-            span_s = burst[1].entry.arrived_unix_s - burst[0].entry.arrived_unix_s
-            said = f"{STORM_TRIES + 1} tries of one call within {span_s:.2f} s, {count} in all"
+            said = f"{STORM_TRIES + 1} tries of one call within {_span_s(burst):.2f} s, {count} in all"
             failures.append(evidence(said, *burst))
         elif count > ENDLESS_TRIES:
             failures.append(evidence(f"{count} tries of one call", tries[0], tries[-1]))
         elif count > MOST_TRIES:
             doubts.append(evidence(f"{count} tries of one call", tries[0], tries[-1]))
+    for row in _rows(seen.told_apart):
+        if (burst := _burst(row)) is not None:
+            said = (
+                f"the same body {STORM_TRIES + 1} times within {_span_s(burst):.2f} s, each after a failure, {_EITHER}"
+            )
+            doubts.append(evidence(said, *burst))
     calls = seen.told_apart
     sent = sum(len(call.tries) for call in calls)
     if len(calls) >= _CROWD and sent > _AMPLIFIED * len(calls):
@@ -190,7 +214,24 @@ def retry_storm(seen: Seen) -> Finding:
         )
         doubts.append(evidence(said, calls[0].tries[0]))
     most = max((len(call.tries) for call in calls), default=0)
-    return found(failures, doubts, failing, f"the most tries of a call: {most}", "no call failed")
+    return found(failures, doubts, failing, f"the most tries of a call: {most}", _idle(seen, "no call failed"))
+
+
+def _burst(tries: Sequence[Try]) -> tuple[Try, Try] | None:
+    """The first and the last of more tries than a budget allows in its time."""
+    return next(
+        (
+            (first, last)
+            for first, last in zip(tries, tries[STORM_TRIES:], strict=False)
+            if _span_s((first, last)) <= STORM_S
+        ),
+        None,
+    )
+
+
+def _span_s(burst: tuple[Try, Try]) -> float:
+    first, last = burst
+    return last.entry.arrived_unix_s - first.entry.arrived_unix_s
 
 
 def gave_up_early(seen: Seen) -> Finding:

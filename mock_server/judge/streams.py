@@ -115,18 +115,20 @@ def no_read_timeout(seen: Seen) -> Finding:
         if fault is None or fault.kind != "stall":
             continue
         silent_s = entry.took_ms / 1e3
-        said = f"{silent_s:.0f} s on a silent connection"
-        if entry.attested == "killed":
-            failures.append(evidence(f"{said}, until it was stopped from outside", each))
-        elif fault.for_s is None or entry.left_ms is not None:
+        killed = entry.attested == "killed"
+        how = "it was stopped from outside" if killed else "the server closed it"
+        said = f"{silent_s:.0f} s on a silent connection, until {how}"
+        if not killed and (fault.for_s is None or entry.left_ms is not None):
             left += 1
         elif silent_s >= NO_TIMEOUT_S:
-            failures.append(evidence(f"{said}, until the server closed it", each))
+            failures.append(evidence(said, each))
         elif silent_s >= PATIENT_S:
-            doubts.append(evidence(f"{said}, until the server closed it", each))
+            doubts.append(evidence(said, each))
         else:
             short += 1
-    idle = "no stall that was left" + (f"; {times(short, 'stall')} too short to tell" if short else "")
+    idle = "no stall that was left"
+    if short:
+        idle += f"; {times(short, 'stall')} too short to tell, as a good answer may begin after {PATIENT_S:g} s"
     return found(failures, doubts, left, f"{times(left, 'stall')} left by the client", idle)
 
 

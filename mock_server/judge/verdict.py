@@ -11,7 +11,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mock_server.contract.endpoints import LLM_AUTO
-from mock_server.contract.errors import INVALID_API_KEY, METHOD_NOT_ALLOWED, NOT_FOUND
+from mock_server.contract.errors import (
+    INVALID_API_KEY,
+    INVALID_REQUEST,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    PAYLOAD_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+)
 from mock_server.edge.journal import Entry
 from mock_server.judge.calls import link
 from mock_server.judge.capabilities import CAPABILITIES
@@ -20,6 +27,9 @@ from mock_server.judge.rules import BY_NAME, RULES, Rule
 from mock_server.judge.tries import Call
 
 MOST_TESTS: Final = 1_000
+_FOR_ITS_FORM: Final = frozenset(
+    kind.code for kind in (INVALID_REQUEST, INVALID_API_KEY, UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE)
+)
 
 
 class RuleResult(Struct, frozen=True):
@@ -173,6 +183,8 @@ def _unfit(entries: Sequence[Entry], asked: Sequence[Entry]) -> str:
         return f"no request was a {LLM_AUTO.method} of {LLM_AUTO.path}: is the client's base URL right?"
     if all(entry.code == INVALID_API_KEY.code and not entry.struck for entry in asked):
         return "every request was refused with 401: has the client a key of this mock?"
+    if all(entry.code in _FOR_ITS_FORM and not entry.struck for entry in asked):
+        return f"every request was refused for its form, as with {asked[0].status}: has the client ever asked rightly?"
     return ""
 
 

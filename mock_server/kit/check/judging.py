@@ -20,6 +20,7 @@ from mock_server.kit.check.running import Ran
 
 HUNG: Final = "hung"
 GOOD_ANSWER_LOST: Final = "good_answer_lost"
+ERROR_TAKEN: Final = "error_taken_as_success"
 ALIVE_AFTER: Final = "alive_after"
 _WHOLE: Final[tuple[Kind, ...]] = ("delay", "dribble", "done_then_hang")
 """After these the answer is whole and good."""
@@ -48,6 +49,12 @@ OWN_RULES: Final[tuple[OwnRule, ...]] = (
         "WARN",
         "a slow but whole answer, or one whose connection stays open after [DONE], is used",
         "limit the silence between two reads, not the whole answer, and stop reading at [DONE]",
+    ),
+    OwnRule(
+        ERROR_TAKEN,
+        "FAIL",
+        "exit code 0 only after a good answer: not after an error, a lost connection or silence",
+        "let an error end the command with another exit code; where 0 means something else, say --exit-code ignored",
     ),
     OwnRule(
         ALIVE_AFTER,
@@ -105,7 +112,7 @@ def outcomes(entries: Sequence[Entry], open_ids: Collection[str], ran: Ran, *, t
         return {entry.request_id: "killed" for entry in entries if entry.request_id in open_ids and not entry.attested}
     last = in_order(entries)[-1] if all(entry.arrived_unix_s for entry in entries) and entries else None
     last = last or (entries[0] if entries else None)  # the journal gives the latest first
-    if last is None or last.attested or not last.struck or last.status >= 400 or not tells:
+    if last is None or last.attested or not last.struck or not tells:
         return {}
     return {last.request_id: "error" if ran.code else "ok"}
 
@@ -179,6 +186,11 @@ def _own(entries: Sequence[Entry], ran: Ran, how: Judging) -> list[RuleResult]:
         lost = ran.code != 0
         said = f"exit code {ran.code}, though the answer was whole" if lost else "the answer was used"
         found.append(_result(GOOD_ANSWER_LOST, said, right=not lost))
+    last = next((entry for entry in reversed(entries) if entry.attested in ("ok", "error")), None)
+    if last is not None and ended(last) in ("refused", "lost", "left"):
+        taken = last.attested == "ok"
+        said = f"exit code {ran.code} after {'an error' if last.status >= 400 else 'no answer'}"
+        found.append(_result(ERROR_TAKEN, said, right=not taken))
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 from mock_server.judge.verdict import judge
 from tests.mock_server.judge.cases import AT_ONCE, NEVER, WAITS, Case, at, cases, played, ruling
 from tests.mock_server.judge.rows import STAINLESS, growing
-from tests.mock_server.judge.simulator import OK, RESET, Answer, Policy, refused
+from tests.mock_server.judge.simulator import OK, RESET, START_UNIX_S, Answer, Policy, refused
 
 ALL = Policy(2, growing(0.5, 2.0, 8.0), frozenset({400, 401, 402, 409, 429, 500, 502}), obeys_s=60)
 IMPATIENT = Policy(2, growing(1.0, 2.0, 8.0))
@@ -199,3 +199,27 @@ def test_a_crowd_whose_retries_multiply_the_load_is_warned() -> None:
     crowd = [each for n in range(20) for each in played(patient, [refused(502)], test=f"{n}")]
     assert ruling("retry_storm", crowd).said == "20 calls made 100 tries: the gateway gets 5.0 times the load"
     assert judge(crowd).calls == 20
+
+
+def hammering(apart_s: float, **more: object) -> list[dict[str, object]]:
+    """A good call, and then the same body over and over, each answered by a failure."""
+    failing = {"status": 500, "code": "INTERNAL_ERROR", "took_ms": 1.0} | more
+    return [{}, *({**failing, "arrived_unix_s": START_UNIX_S + 5 + n * apart_s} for n in range(30))]
+
+
+def test_hammering_is_not_called_safe_where_it_may_be_calls_of_their_own() -> None:
+    journals = [hammering(0.004), [{**one, "idempotency_key": f"k{n}"} for n, one in enumerate(hammering(0.004))]]
+    for entries in (at(*journal) for journal in journals):
+        for rule in ("retry_storm", "no_backoff"):
+            found = ruling(rule, entries)
+            assert (found.result, "or as another call" in found.said) == ("WARN", True), (rule, found.said)
+        assert ruling("no_jitter", entries).result == "NOT_EXERCISED"
+        assert judge(entries).result == "WARN"
+
+
+def test_a_suite_that_asks_with_one_prompt_now_and_then_is_not_said_to_hammer() -> None:
+    entries = at(*hammering(2.0))
+    assert ruling("retry_storm", entries).result == "PASS"
+    for rule in ("no_backoff", "no_jitter"):
+        found = ruling(rule, entries)
+        assert (found.result, "safe" in found.said) == ("NOT_EXERCISED", False)

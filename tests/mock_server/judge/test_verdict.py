@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from mock_server.contract.errors import FORCED
 from mock_server.edge.journal import Entry
 from mock_server.judge.capabilities import CAPABILITIES
 from mock_server.judge.rules import BY_NAME, RULES
@@ -165,3 +166,13 @@ def test_what_one_test_shows_is_not_made_up_for_by_others() -> None:
 
 def test_requests_that_were_forgotten_are_told_of() -> None:
     assert judge(at({"forgotten": True})).notes == ("the mock had forgotten earlier requests of 1 test, as of t",)
+
+
+@pytest.mark.parametrize("status", [400, 401, 413, 415])
+def test_a_client_that_never_asked_rightly_does_not_pass(status: int) -> None:
+    wrong = [{"status": status, "code": FORCED[status].code, "body_hash": f"b{n}"} for n in range(3)]
+    verdict = judge(at(*wrong))
+    assert verdict.result == "NOT_EXERCISED"
+    assert verdict.unfit
+    assert judge(at(*wrong, {})).result == "PASS"
+    assert judge(at(*({**one, "struck": True, "fault": f"code={status}"} for one in wrong))).result == "PASS"

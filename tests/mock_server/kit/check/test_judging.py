@@ -77,3 +77,15 @@ def test_output_is_bounded_and_masked() -> None:
     shown = masked("x" * 9_000 + " abcdefghijkl Bearer qwertyuiop12 somebody-long", environment)
     assert shown.endswith("x …ijkl Bearer …op12 somebody-long")
     assert len(shown) == SHOWN_BYTES + 1
+
+
+@pytest.mark.parametrize("fault", ["code=502", "reset;stage=before_headers"])
+def test_exit_code_0_after_an_error_is_a_failure(fault: str) -> None:
+    cell = PlanCell("error", fault="reset", times=1)
+    met = entry("req_1", 0, 502 if fault.startswith("code") else 0, fault)
+    for ran, word, result in ((FINE, "ok", "FAIL"), (FAILED, "error", "PASS")):
+        assert outcomes([met], (), ran, tells=True) == {"req_1": word}
+        report = judge_cell(cell, [replace(met, attested=word)], ran, {}, HOW)
+        assert {rule.rule: rule.result for rule in report.rules}["error_taken_as_success"] == result
+    tried_again = [met, entry("req_2", 1)]
+    assert "error_taken_as_success" not in {rule.rule for rule in judge_cell(cell, tried_again, FINE, {}, HOW).rules}
