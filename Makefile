@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 export PYTHON
+# Compiled modules are kept, whatever the environment says: the tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
 BOTH_CORES = -n 2 --dist worksteal
 # What leans on how uvicorn, starlette and msgspec work inside.
 ON_VERSIONS = tests/mock_server/contract/test_reading.py $(addprefix tests/mock_server/http/test_, added_headers.py \

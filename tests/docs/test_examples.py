@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.mock_server.kit.suites import only_beside
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 ZOO_GO = ROOT / ".zoo" / "go-toolchain" / "go" / "bin" / "go"
@@ -46,7 +48,7 @@ def shell() -> list[str]:
 SUITES = [
     Suite(
         "python",
-        lambda: [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:locust"],
+        lambda: [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *only_beside(())],
         "14 passed",
         ("client.py", "frozenset({429, 500, 502})", "frozenset({429})"),
     ),

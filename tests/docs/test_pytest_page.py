@@ -15,7 +15,7 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_snippets_pass_as_they_stand(tmp_path: Path) -> None:
-    code, output = run_pytest(tmp_path, "\n".join(SNIPPETS), "-p", "no:locust")
+    code, output = run_pytest(tmp_path, "\n".join(SNIPPETS))
     assert code == 0, output
     assert f"{''.join(SNIPPETS).count('def test_')} passed" in output
 

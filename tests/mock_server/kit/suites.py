@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import psutil
@@ -26,16 +27,27 @@ def mock_pid(mock):
 ENDS_WITHIN_S = 20.0
 
 
-def pytest_command(folder: Path, source: str, *options: str) -> list[str]:
-    """The command that runs a suite, written into ``folder``."""
+PLUGINS = frozenset(entry.name for entry in entry_points(group="pytest11")) - {"llm_mock"}
+"""What else pytest loads here by itself."""
+
+
+def only_beside(plugins: Collection[str]) -> list[str]:
+    """Options that leave the mock's plugin beside these others alone: to load all takes longer than most suites."""
+    return [word for name in sorted(PLUGINS - set(plugins)) for word in ("-p", f"no:{name}")]
+
+
+def pytest_command(folder: Path, source: str, *options: str, beside: Collection[str] = ()) -> list[str]:
+    """The command that runs a suite, written into ``folder``, beside these plugins alone."""
     (folder / "test_suite.py").write_text(PREAMBLE + source, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers -p no:cacheprovider -W error\n")
-    return [sys.executable, "-P", "-m", "pytest", str(folder), *options]
+    return [sys.executable, "-P", "-m", "pytest", str(folder), *only_beside(beside), *options]
 
 
-def run_pytest(folder: Path, source: str, *options: str, within_s: float = 120.0) -> tuple[int, str]:
+def run_pytest(
+    folder: Path, source: str, *options: str, beside: Collection[str] = (), within_s: float = 120.0
+) -> tuple[int, str]:
     """Exit code and output of a suite."""
-    command = pytest_command(folder, source, *options)
+    command = pytest_command(folder, source, *options, beside=beside)
     done = subprocess.run(
         command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=within_s,
         text=True, check=False,

@@ -176,7 +176,7 @@ def part(output: str, name: str) -> str:
 @pytest.fixture(scope="module")
 def wrong(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The output of a suite in which all but one test fails."""
-    code, output = run_pytest(tmp_path_factory.mktemp("wrong"), WRONG, "-p", "no:locust", "-p", "no:randomly")
+    code, output = run_pytest(tmp_path_factory.mktemp("wrong"), WRONG)
     assert code == 1, output
     assert f"{len(SAID) - 2} failed, 1 passed, 2 errors" in output
     return output
@@ -184,7 +184,7 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_test_has_all_of_the_mock_in_hand(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(OWN_WORLD)
-    code, output = run_pytest(tmp_path, EVERYTHING, "-p", "no:locust")
+    code, output = run_pytest(tmp_path, EVERYTHING)
     assert code == 0, output
     assert "14 passed" in output
 
@@ -265,7 +265,7 @@ def test_paced(llm_mock_app): ...
 
 
 def test_in_process_it_shows_what_it_can_and_refuses_the_rest(tmp_path: Path) -> None:
-    code, output = run_pytest(tmp_path, IN_PROCESS, "-p", "no:locust")
+    code, output = run_pytest(tmp_path, IN_PROCESS)
     assert code == 1, output
     assert "13 passed, 1 error" in output
     assert "llm_mock_app: world 'realistic' has latencies, and in process a stream's pace cannot be" in output

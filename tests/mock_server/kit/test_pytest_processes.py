@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mock_server.kit.suites import ended, environment, pytest_command, run_pytest
+from tests.mock_server.kit.suites import PLUGINS, ended, environment, pytest_command, run_pytest
 
 TOLD = """
 def tell(mock):
@@ -46,8 +46,7 @@ def test_waits(llm_mock):
     call(llm_mock, stream=True)
     llm_mock.wait_for_requests(2, timeout_s=120)
 """
-QUIET = ("-p", "no:locust")
-EARLY = ("-p", "no:schemathesis", "-p", "no:anyio")
+EARLY = {"schemathesis", "anyio"}
 """What imports TLS before Locust can patch it, and breaks it by that."""
 
 
@@ -56,21 +55,21 @@ def pids(folder: Path) -> list[int]:
 
 
 def test_one_mock_serves_a_whole_run_and_ends_with_it(tmp_path: Path) -> None:
-    code, output = run_pytest(tmp_path, TOLD, *QUIET)
+    code, output = run_pytest(tmp_path, TOLD, beside=PLUGINS - {"locust"})
     assert code == 0, output
     assert len(pids(tmp_path)) == 1
     assert ended(pids(tmp_path))
 
 
 def test_minus_x_leaves_nothing_behind(tmp_path: Path) -> None:
-    code, output = run_pytest(tmp_path, FAILS, *QUIET, "-x")
+    code, output = run_pytest(tmp_path, FAILS, "-x")
     assert (code, "1 failed, 6 passed" in output) == (1, True), output
     assert ended(pids(tmp_path))
 
 
 def test_each_worker_of_xdist_has_a_mock_of_its_own(tmp_path: Path) -> None:
     pytest.importorskip("xdist", reason="needs pytest-xdist")
-    code, output = run_pytest(tmp_path, FAILS, *QUIET, "-n", "2")
+    code, output = run_pytest(tmp_path, FAILS, "-n", "2", beside={"xdist"})
     assert code == 1, output
     assert "llm_mock: journal of test_fails-" in output
     assert len(pids(tmp_path)) == 2
@@ -79,7 +78,7 @@ def test_each_worker_of_xdist_has_a_mock_of_its_own(tmp_path: Path) -> None:
 
 def test_a_worker_of_xdist_that_dies_takes_its_mock_along(tmp_path: Path) -> None:
     pytest.importorskip("xdist", reason="needs pytest-xdist")
-    code, output = run_pytest(tmp_path, CRASH, *QUIET, "-n", "1", "--max-worker-restart", "0")
+    code, output = run_pytest(tmp_path, CRASH, "-n", "1", "--max-worker-restart", "0", beside={"xdist"})
     assert code == 1, output
     assert "crashed" in output
     assert ended(pids(tmp_path))
@@ -87,7 +86,7 @@ def test_a_worker_of_xdist_that_dies_takes_its_mock_along(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_stopped_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> None:
-    command = pytest_command(tmp_path, WAITS, *QUIET, "-s")
+    command = pytest_command(tmp_path, WAITS, "-s")
     with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         line = next(line for line in running.stdout if "PID " in line)
@@ -101,14 +100,14 @@ def test_it_lives_beside_the_plugins_of_locust_and_others(tmp_path: Path, first:
     pytest.importorskip("pytest_locust", reason="needs Locust")
     (tmp_path / "conftest.py").write_text(f"{first}\n")  # Locust patches the process, and nothing may come before that
     source = TOLD + "def test_fixtures(session, fastsession, llm_mock): assert call(llm_mock).status_code == 200\n"
-    code, output = run_pytest(tmp_path, source, "-W", "default", "--host", "http://127.0.0.1:1", *EARLY)
+    code, output = run_pytest(tmp_path, source, "-W", "default", "--host", "http://127.0.0.1:1", beside=PLUGINS - EARLY)
     assert code == 0, output
     assert "7 passed" in output
     assert ended(pids(tmp_path))
 
 
 def test_it_can_be_switched_off_like_any_plugin(tmp_path: Path) -> None:
-    code, output = run_pytest(tmp_path, "def test_x(llm_mock): ...\n", *QUIET, "-p", "no:llm_mock")
+    code, output = run_pytest(tmp_path, "def test_x(llm_mock): ...\n", "-p", "no:llm_mock")
     assert code == 1
     assert "fixture 'llm_mock' not found" in output
 
@@ -119,6 +118,6 @@ def test_it_needs_none_of_pytests_own_extras(tmp_path: Path) -> None:
         for name in ("capture", "logging", "junitxml", "faulthandler", "threadexception")
         for word in ("-p", f"no:{name}")
     ]
-    code, output = run_pytest(tmp_path, FAILS, *QUIET, *off)
+    code, output = run_pytest(tmp_path, FAILS, *off)
     assert code == 1, output
     assert ended(pids(tmp_path))
