@@ -30,7 +30,7 @@ from mock_server.core.canned import Question, Reply, passage_of
 from mock_server.core.dice import Dice
 from mock_server.core.faults import check_fits
 from mock_server.core.idempotency import Kept
-from mock_server.core.latency import GapTable
+from mock_server.core.latency import gaps_of
 from mock_server.core.prompts import count_prompt, language_of, task_of
 from mock_server.core.provider import Attempt, Demand, Planner
 from mock_server.core.routing import Candidate, candidates_of, rank
@@ -38,7 +38,7 @@ from mock_server.core.rules import NO_CHOICE, Choice, Facts, Identity
 from mock_server.core.scope import Rankings, Scope
 from mock_server.core.session import Session
 from mock_server.core.sticky import conversation_of
-from mock_server.core.text import Corpus
+from mock_server.core.text import corpus_of
 from mock_server.core.world import Task, World
 
 MAX_SCOPES: Final = 1_000
@@ -57,7 +57,7 @@ class Engine:
         self.seed = seed
         self._catalogue = candidates_of(world.models)
         self._windows = sorted({c.settings.window for c in self._catalogue})
-        self._planner = Planner(world, Corpus(seed), GapTable(seed))
+        self._planner = Planner(world, corpus_of(seed), gaps_of(seed))
         self._rankings: Rankings = {}
         self._scopes: dict[str, Scope] = {}  # in order of last use, oldest first; "" is never forgotten
         self._default = self._new_scope("", now)

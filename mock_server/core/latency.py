@@ -8,6 +8,7 @@ variable of minimum 5 and shape 1.5.
 from __future__ import annotations
 
 from array import array
+from functools import lru_cache
 from itertools import accumulate
 from math import exp, log
 from typing import Annotated, Final
@@ -138,3 +139,9 @@ class GapTable:
         start = draw % self._size
         laps, rest = divmod(start + tokens, self._size)
         return laps * self._total + self._sums[rest] - self._sums[start]
+
+
+@lru_cache(maxsize=4)
+def gaps_of(seed: int) -> GapTable:
+    """The gaps of a seed, made once for all mocks in a process."""
+    return GapTable(seed)

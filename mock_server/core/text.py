@@ -12,6 +12,7 @@ import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate, compress, cycle
 from keyword import iskeyword
 from random import Random
@@ -233,6 +234,12 @@ class Corpus:
             filled = (left - 100) // form.unit_price + 1
             body += "".join(form.units[:filled])
         return Passage(form.head + body + form.tail, tokens, form, first, laps, cut, filled)
+
+
+@lru_cache(maxsize=4)
+def corpus_of(seed: int) -> Corpus:
+    """The corpus of a seed, made once for all mocks in a process: that takes a fifth of a second."""
+    return Corpus(seed)
 
 
 class _Source(msgspec.Struct, frozen=True):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,12 +12,10 @@ from mock_server.config import build_world
 from mock_server.contract.accounts import LOAD_TEST_KEY
 from mock_server.contract.errors import Refusal
 from mock_server.contract.messages import ChatRequest
-from mock_server.core import engine
 from mock_server.core.account import Account
 from mock_server.core.engine import Engine
 from mock_server.core.provider import Attempt
 from mock_server.core.session import Answer, Session
-from mock_server.core.text import Corpus
 from mock_server.core.world import World
 
 # Three steady models, best first by quality and cheapest last to first: 100 ms to the first token, 100 tokens/s.
@@ -83,11 +80,9 @@ def world_of() -> Callable[..., World]:
 
 
 @pytest.fixture(scope="session")
-def engine_of() -> Iterator[Callable[..., Engine]]:
-    """A new engine at time 0 with seed 7; engines of one seed share the corpus, which never changes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "Corpus", cache(Corpus))
-        yield lambda toml="", extends=None, seed=7: Engine(_world(toml, extends), seed, 0.0)
+def engine_of() -> Callable[..., Engine]:
+    """A new engine at time 0 with seed 7."""
+    return lambda toml="", extends=None, seed=7: Engine(_world(toml, extends), seed, 0.0)
 
 
 @pytest.fixture(scope="session")

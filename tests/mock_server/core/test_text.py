@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mock_server.contract import tokens
-from mock_server.core.text import FENCED_FROM, SENTENCES, WHOLE_FROM, Corpus, Language, Passage
+from mock_server.core.text import FENCED_FROM, SENTENCES, WHOLE_FROM, Corpus, Language, Passage, corpus_of
 
 MAX_TOKENS = 131_072
 
@@ -165,3 +165,8 @@ def test_another_process_answers_the_same(corpus: Corpus) -> None:
         for language, length, draw, flavour in calls
     ]
     assert json.loads(answer.stdout) == here
+
+
+def test_mocks_of_one_seed_in_one_process_share_a_corpus() -> None:
+    assert corpus_of(7) is corpus_of(7)
+    assert corpus_of(8).passage("en", 200, 1).text == Corpus(8).passage("en", 200, 1).text
