@@ -33,7 +33,9 @@ def check_client(args: argparse.Namespace, environment: Mapping[str, str]) -> tu
         return plan_toml(cells), Exit.PASSED
     if not args.client:
         raise UnusableError("name the command that runs the client: mock-server check-client -- COMMAND …")
-    how = Judging(waivers(args.waive), tuple(args.without), args.retries, args.exit_code == "tells")
+    how = Judging(
+        waivers(args.waive), tuple(args.without), args.retries, args.exit_code == "tells", args.alive == "each"
+    )
     for world in {args.world, *(cell.world for cell in cells if cell.world is not None)}:
         load_world(world)  # said here in full, before anything is run
     with ExitStack() as files:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mock_server.core.faults import Kind
 from mock_server.edge.journal import Entry
@@ -59,7 +60,7 @@ OWN_RULES: Final[tuple[OwnRule, ...]] = (
     OwnRule(
         ALIVE_AFTER,
         "FAIL",
-        "after all faults a healthy run succeeds",
+        "after a fault the client still works: a later request of the same run went well, or a healthy run after it",
         "leave nothing behind that a failure can spoil: files, caches, locks, breakers that never close",
     ),
 )
@@ -67,12 +68,16 @@ _OWN: Final = {rule.name: rule for rule in OWN_RULES}
 
 
 class Judging(Struct, frozen=True):
-    """How to judge: as for `mock-server verdict`, and whether the exit code says that the call went well."""
+    """How to judge: as for `mock-server verdict`, and whether the exit code says that the call went well.
+
+    ``probes``: the command is run once more after each fault from which its own run did not come back.
+    """
 
     waived: Mapping[str, str]
     not_applicable: Collection[str]
     says_it_retries: bool
     exit_code_tells: bool
+    probes: bool = True
 
 
 class CellReport(Struct, frozen=True):
@@ -160,9 +165,29 @@ def strikes_with(cell: PlanCell) -> str:
     return f"{what}{headers}" + (", every call" if cell.times is None else f", {cell.times}×")
 
 
+def probed(report: CellReport, probe: RuleResult) -> CellReport:
+    """The report with what a healthy run after it has shown, which makes nothing right that was not exercised."""
+    result = "FAIL" if probe.result == "FAIL" else report.result
+    return replace(report, result=result, rules=(*report.rules, probe))
+
+
 def alive_result(*, alive: bool, said: str) -> RuleResult:
-    """Whether the command still works after all faults."""
+    """Whether the command still works after a fault, or after all of them."""
     return _result(ALIVE_AFTER, said, right=alive)
+
+
+def alive_summary(reports: Sequence[CellReport]) -> RuleResult | None:
+    """What the runs after each fault have shown together; None where no fault struck."""
+    struck = [report for report in reports if report.struck]
+    dead = [report.cell for report in struck if any(rule.rule == ALIVE_AFTER for rule in report.broken)]
+    if not struck:
+        return None
+    shown = sum(report.recovered for report in struck)
+    said = (
+        f"of {len(struck)} faults struck the client came back from {shown} in the same run, and in a healthy one from "
+    )
+    named = f"{len(struck) - shown - len(dead)}" + (f", but not from {', '.join(dead)}" if dead else "")
+    return alive_result(alive=not dead, said=said + named)
 
 
 def _is_news(rule: RuleResult, baseline: Mapping[str, Result]) -> bool:

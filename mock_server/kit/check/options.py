@@ -47,6 +47,13 @@ def add_check_options(parser: argparse.ArgumentParser) -> None:
         default="tells",
         help="whether 0 says that the command used the last answer as a good one (default: tells)",
     )
+    parser.add_argument(
+        "--alive",
+        choices=("each", "end"),
+        default="each",
+        help="when to run the command without a fault, to see that it still works: after each fault from which its own "
+        "run did not come back, or once in the end (default: each)",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, one test case for each cell")
     add_judging(parser)

@@ -20,6 +20,8 @@ BASELINE: Final = "healthy"
 ALIVE: Final = "healthy-after"
 RESERVED: Final = (BASELINE, ALIVE)
 """The test ids of the runs without a fault."""
+PROBE: Final = "~alive"
+"""What the test id of the healthy run after a cell ends in, as no cell's name can."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHORT_S: Final = 2
 _LONG_S: Final = 60

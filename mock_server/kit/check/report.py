@@ -18,8 +18,8 @@ from mock_server.kit.check.judging import CellReport, Judging
 class Report(Struct, frozen=True):
     """The check of a client. ``result`` is the worst of the cells, the verdict on all requests, and ``alive``.
 
-    ``alive`` is None where every cell's own run showed that the client still works. ``verdict`` is about all requests
-    together, the healthy runs' too.
+    ``alive`` says whether the client still works after the faults; it is None where no run was made for that.
+    ``verdict`` is about all requests together, the healthy runs' too.
     """
 
     result: Result

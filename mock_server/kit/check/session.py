@@ -1,4 +1,4 @@
-"""The order of a check: the healthy run, the cells side by side, and a healthy run in the end."""
+"""The order of a check: a healthy run, the cells side by side, and a healthy run after each, or after all of them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from mock_server.kit.check.judging import (
     CellReport,
     Judging,
     alive_result,
+    alive_summary,
     judge_cell,
     not_run,
     outcomes,
+    probed,
     unfit,
 )
-from mock_server.kit.check.plan import ALIVE, BASELINE, PlanCell
+from mock_server.kit.check.plan import ALIVE, BASELINE, PROBE, PlanCell
 from mock_server.kit.check.report import Report, report_on
 from mock_server.kit.check.running import Ran, Runner
 from mock_server.kit.options import UnusableError
@@ -95,7 +97,7 @@ class Session:
         finally:
             pool.shutdown(cancel_futures=True)
         reports = [found[cell.name] for cell in cells]
-        alive = self._alive() if any(each.struck and not each.recovered for each in reports) else None
+        alive = self._alive_in_the_end(reports)
         return report_on(reports, [entry for some in self._entries.values() for entry in some], alive, self._how)
 
     def _cell(self, cell: PlanCell, baseline: Baseline) -> CellReport:
@@ -107,7 +109,10 @@ class Session:
         except RefusedError as error:
             raise UnusableError(f"cell {cell.name!r} cannot be: {error}") from None
         ran, entries = self._run(cell.name, cell.world)
-        return judge_cell(cell, entries, ran, baseline.rules, self._how)
+        report = judge_cell(cell, entries, ran, baseline.rules, self._how)
+        if report.struck and not report.recovered and self._how.probes:
+            return probed(report, self._alive(f"{cell.name}{PROBE}", cell.world))
+        return report
 
     def _control(self, world: str | None) -> Control:
         return Control(self._mocks.of(world).port)
@@ -149,9 +154,15 @@ class Session:
         modes = frozenset(entry.stream for entry in entries)
         return Baseline(tuple(entries), modes, {rule.rule: rule.result for rule in verdict.rules})
 
-    def _alive(self) -> RuleResult:
-        """A healthy run after all faults."""
-        ran, entries = self._run(ALIVE)
+    def _alive_in_the_end(self, reports: Sequence[CellReport]) -> RuleResult | None:
+        """Whether the client has come through all faults, by the runs after each of them or by one after all."""
+        if self._how.probes:
+            return alive_summary(reports)
+        return self._alive(ALIVE) if any(each.struck and not each.recovered for each in reports) else None
+
+    def _alive(self, test: str, world: str | None = None) -> RuleResult:
+        """A healthy run."""
+        ran, entries = self._run(test, world)
         well = any(entry.status == 200 for entry in entries)
         alive = well and ran.code == 0 and not ran.killed
         said = "a healthy run went well" if alive else f"a healthy run failed{_how_it_ended(ran)}"

@@ -25,7 +25,7 @@ def render(report: Report) -> str:
         if cell.result in ("FAIL", "WARN"):
             lines += _details(cell)
     if report.alive is not None:
-        lines += ["", f"alive after it all: {_rule(report.alive)}"]
+        lines += ["", f"alive? {_rule(report.alive)}"]
     shown = "".join(f"{printable(line)}\n" for line in lines)
     return f"{shown}\nVerdict on all runs together\n{verdict_text(report.verdict)}\n{_last(report)}"
 

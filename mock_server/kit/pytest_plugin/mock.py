@@ -78,6 +78,24 @@ class StartedIncident:
         self.end()
 
 
+class Alive:
+    """A block in which no queued fault strikes, and a call must be answered well. Mutable: when it began."""
+
+    def __init__(self, mock: LlmMock) -> None:
+        self._mock = mock
+        self._since_unix_s = 0.0
+
+    def __enter__(self) -> None:
+        self._mock.control("DELETE", "faults")
+        self._since_unix_s = time.time()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is not None:
+            error.add_note("llm_mock: the client does not work any more, though nothing was to fail")
+            return
+        self._mock.assert_answered_since(self._since_unix_s)
+
+
 class LlmMock:
     """The mock as one test has it: limits, balances, faults, answers, incidents, clock and journal are the test's own.
 
@@ -180,6 +198,29 @@ class LlmMock:
         if times is not None and len(found) > times:
             raise AssertionError(f"{said}:\n{listing(found)}")
         raise AssertionError(f"{said}{self._stood_still()}; {nearest(wanted, all_seen)}")
+
+    def alive(self) -> Alive:
+        """With this around a call after a fault: does the client still work?
+
+        What is queued to strike the test's calls is dropped; incidents go on. AssertionError where no call of the block
+        was answered well; an exception of the client's passes, with a note.
+        """
+        return Alive(self)
+
+    def assert_answered_since(self, unix_s: float) -> None:
+        """AssertionError unless a request that arrived since then was answered well."""
+        good = read_wanted({"status": 200, "ending": "complete"})
+        deadline = time.monotonic() + SETTLES_WITHIN_S
+        while True:
+            entries = self._entries()
+            since = [entry for entry in entries if entry.arrived_unix_s >= unix_s]
+            if any(not good.differences(entry) for entry in since):
+                return
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._plane.waits:
+                said = "no call was answered well, though nothing was to fail"
+                raise AssertionError(f"{said}; {nearest(good, since)}")
+            self._at_least(len(entries) + 1, read_wanted({}), left)
 
     def ledger(self) -> LedgerView:
         """The books of the accounts that the test used: what was charged and reserved, and whether the sums agree."""

@@ -117,7 +117,31 @@ def test_a_client_that_a_failure_spoils_is_not_alive(
     monkeypatch.setenv("LEFT_BEHIND", str(tmp_path / "mark"))
     done = check("spoilt", only=("402-insufficient-balance",))
     assert done.code == 1
-    assert "alive after it all: FAIL alive_after: a healthy run failed (exit code 1: spoilt for ever)" in done.stdout
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("402-insufficient-balance ")]
+    assert row.split()[-2:] == ["FAIL", "alive_after"]
+    assert "FAIL alive_after: a healthy run failed (exit code 1: spoilt for ever)" in done.stdout
+    assert "in a healthy one from 0, but not from 402-insufficient-balance" in done.stdout
+
+
+def test_a_healthy_run_in_the_end_does_for_all_cells(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEFT_BEHIND", str(tmp_path / "mark"))
+    done = check("spoilt", "--alive", "end", "--json", only=("402-insufficient-balance",))
+    report = json.loads(done.stdout)
+    assert (done.code, report["alive"]["result"], broken(done.cell("402-insufficient-balance"))) == (1, "FAIL", {})
+    assert [test["test"] for test in report["verdict"]["tests"]] == ["healthy", "402-insufficient-balance"]
+
+
+def test_after_each_fault_that_a_run_did_not_come_back_from_there_is_a_healthy_one(check: Check) -> None:
+    once, always = "502-all-providers-failed-once", "402-insufficient-balance"
+    report = json.loads(check("good-plain", "--json", only=(once, always)).stdout)
+    assert {test["test"] for test in report["verdict"]["tests"]} == {"healthy", once, always, f"{always}~alive"}
+    assert report["alive"]["said"] == (
+        "of 2 faults struck the client came back from 1 in the same run, and in a healthy one from 1"
+    )
+    results = [[rule["result"] for rule in cell["rules"] if rule["rule"] == "alive_after"] for cell in report["cells"]]
+    assert sorted(results) == [[], ["PASS"]]
 
 
 def test_output_is_shown_of_what_fails_and_without_keys(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
