@@ -9,6 +9,7 @@ from msgspec import Struct
 from mock_server.edge.journal import Entry
 from mock_server.judge.calls import link
 from mock_server.judge.cells import Cell, Mode, Turn, cells
+from mock_server.judge.fitness import unfit
 from mock_server.judge.tries import Try, struck_by
 
 Key = tuple[str, Mode, str, str, Turn]
@@ -23,13 +24,17 @@ class Met(Struct, frozen=True):
 
 
 class Coverage(Struct, frozen=True):
-    """How much was met: ``percent`` of the ``total`` cells. ``requests`` is how many were looked at."""
+    """How much was met: ``percent`` of the ``total`` cells. ``requests`` is how many were looked at.
+
+    ``unfit`` says why nothing that was seen counts as a client's tests.
+    """
 
     percent: float
     met: int
     total: int
     requests: int
     cells: tuple[Met, ...]
+    unfit: str = ""
 
     @property
     def missing(self) -> tuple[Cell, ...]:
@@ -53,7 +58,7 @@ def cover(entries: Sequence[Entry], *, streaming: bool = True, time_scale: float
                 seen.get(again if late and again in table else first, []).append(each.entry.request_id)
     found = [Met(cell, len(seen[key]), seen[key][0] if seen[key] else "") for key, cell in table.items()]
     met = sum(each.count > 0 for each in found)
-    return Coverage(round(100 * met / len(found), 2), met, len(found), len(entries), tuple(found))
+    return Coverage(round(100 * met / len(found), 2), met, len(found), len(entries), tuple(found), unfit(entries))
 
 
 def _key(cell: Cell) -> Key:

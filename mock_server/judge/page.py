@@ -19,7 +19,8 @@ th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #8884
 .met { color: light-dark(#0a6b2d, #6fd08c); }
 .never { color: light-dark(#a8200d, #ff9a8a); font-weight: 600; }
 progress { width: 100%; height: 1rem; }
-code { font-size: .92em; }
+code { font-size: .92em; overflow-wrap: anywhere; }
+th:last-child { min-width: 12rem; }
 """
 _HEAD: Final = (*COLUMNS, "met", "first request, or how to meet it")
 
@@ -35,10 +36,14 @@ def coverage_page(coverage: Coverage) -> str:
         f"<title>Fault coverage: {escape(share)}</title><style>{_STYLE}</style>\n"
         f"<h1>Fault coverage: {escape(share)}</h1>\n"
         f'<progress max="{coverage.total}" value="{coverage.met}" aria-label="{escape(share)}"></progress>\n'
-        f"<p>By {coverage.requests:,} requests. What was never met stands first.</p>\n"
+        f"<p>By {coverage.requests:,} requests. What was never met stands first.</p>\n{_unfit(coverage)}"
         f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>\n'
         f"<tbody>{rows}</tbody></table></div>\n</html>\n"
     )
+
+
+def _unfit(coverage: Coverage) -> str:
+    return f'<p class="never">{escape(coverage.unfit)}</p>\n' if coverage.unfit else ""
 
 
 def _row(met: Met) -> str:

@@ -10,26 +10,15 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mock_server.contract.endpoints import LLM_AUTO
-from mock_server.contract.errors import (
-    INVALID_API_KEY,
-    INVALID_REQUEST,
-    METHOD_NOT_ALLOWED,
-    NOT_FOUND,
-    PAYLOAD_TOO_LARGE,
-    UNSUPPORTED_MEDIA_TYPE,
-)
 from mock_server.edge.journal import Entry
 from mock_server.judge.calls import link
 from mock_server.judge.capabilities import CAPABILITIES
 from mock_server.judge.finding import MOST_EVIDENCE, WORST_FIRST, Evidence, Finding, Result, Seen, see, times, worst
+from mock_server.judge.fitness import unfit, was_asked
 from mock_server.judge.rules import BY_NAME, RULES, Rule
 from mock_server.judge.tries import Call
 
 MOST_TESTS: Final = 1_000
-_FOR_ITS_FORM: Final = frozenset(
-    kind.code for kind in (INVALID_REQUEST, INVALID_API_KEY, UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE)
-)
 
 
 class RuleResult(Struct, frozen=True):
@@ -91,7 +80,7 @@ def judge(
     wall seconds per second of the mock's clocks. Raises ValueError for a rule or capability that there is not, and a
     waiver without a reason.
     """
-    asked = [entry for entry in entries if _was_asked(entry)]
+    asked = [entry for entry in entries if was_asked(entry)]
     calls = link(asked, time_scale)
     by_test: dict[str, list[Call]] = defaultdict(list)
     for call in calls:
@@ -102,7 +91,7 @@ def judge(
     tests = [_of_test(test, by_test[test], found) for test, found in judged.items()]
     rules = tuple(_result(rule, whole[rule.name]) for rule in RULES)
     shown, notes = tuple(tests[:MOST_TESTS]), _notes(entries, len(tests))
-    verdict = Verdict("NOT_EXERCISED", rules, len(calls), len(asked), shown, notes, _unfit(entries, asked))
+    verdict = Verdict("NOT_EXERCISED", rules, len(calls), len(asked), shown, notes, unfit(entries))
     return excused(verdict, waived or {}, not_applicable)
 
 
@@ -170,27 +159,9 @@ def _of_test(test: str, calls: Sequence[Call], found: Mapping[str, Finding]) -> 
     return TestVerdict(test, worst(rules.values()), len(calls), sum(len(call.tries) for call in calls), rules)
 
 
-def _was_asked(entry: Entry) -> bool:
-    """Whether a request was for the API at all, or forced to look as if it were not."""
-    return entry.struck or entry.code not in (NOT_FOUND.code, METHOD_NOT_ALLOWED.code)
-
-
-def _unfit(entries: Sequence[Entry], asked: Sequence[Entry]) -> str:
-    """Why the journal says nothing good of a client; empty where it may."""
-    if not entries:
-        return "the journal is empty: did the client talk to this mock, and under this test id?"
-    if not asked:
-        return f"no request was a {LLM_AUTO.method} of {LLM_AUTO.path}: is the client's base URL right?"
-    if all(entry.code == INVALID_API_KEY.code and not entry.struck for entry in asked):
-        return "every request was refused with 401: has the client a key of this mock?"
-    if all(entry.code in _FOR_ITS_FORM and not entry.struck for entry in asked):
-        return f"every request was refused for its form, as with {asked[0].status}: has the client ever asked rightly?"
-    return ""
-
-
 def _notes(entries: Sequence[Entry], tests: int) -> tuple[str, ...]:
     notes = []
-    astray = [entry for entry in entries if not _was_asked(entry)]
+    astray = [entry for entry in entries if not was_asked(entry)]
     if astray:
         first = f"{astray[0].method} {astray[0].path}".strip()
         notes.append(f"{times(len(astray), 'request')} not for the API, as {first}: not judged")

@@ -12,6 +12,7 @@ from mock_server.judge.coverage import Coverage
 from mock_server.judge.page import coverage_page
 from mock_server.judge.text import coverage_text
 from mock_server.kit.asking import ask
+from mock_server.kit.verdict import refuse_unfit
 
 
 def coverage(args: argparse.Namespace, show: Callable[[str], int]) -> int:
@@ -19,6 +20,7 @@ def coverage(args: argparse.Namespace, show: Callable[[str], int]) -> int:
     query = {"streaming": "false"} if args.without else {}
     found = ask(args.target, "coverage", Coverage, query, token=args.admin_token, test=args.test)
     show(render(found, args.format))
+    refuse_unfit(found.unfit, found.requests)
     return exit_code(found, args.fail_under, inconclusive_ok=args.inconclusive_ok)
 
 

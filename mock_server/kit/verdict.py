@@ -31,6 +31,8 @@ def verdict(args: argparse.Namespace, show: Callable[[str], int]) -> int:
     found = ask(args.target, "verdict", Verdict, query, token=args.admin_token, test=args.test)
     found = excused(found, waived, args.without)
     show(render(found, args.format, inconclusive_ok=args.inconclusive_ok))
+    if found.result == "NOT_EXERCISED":
+        refuse_unfit(found.unfit, found.tries or len(found.notes))
     return exit_code(found, inconclusive_ok=args.inconclusive_ok)
 
 
@@ -45,6 +47,12 @@ def exit_code(verdict: Verdict, *, inconclusive_ok: bool = False) -> Exit:
     """What a command that judges ends with."""
     code = _CODES[verdict.result]
     return Exit.PASSED if code == Exit.UNDECIDED and inconclusive_ok else code
+
+
+def refuse_unfit(why: str, requests: int) -> None:
+    """Raise :class:`UnusableError` where requests came, and none of them was of a client that can be judged."""
+    if why and requests:
+        raise UnusableError(why)
 
 
 def waivers(given: Sequence[str]) -> dict[str, str]:

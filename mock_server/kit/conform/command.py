@@ -85,7 +85,7 @@ def _ask(args: argparse.Namespace, target: Target, keys: Keys) -> tuple[Asker, S
         with _progress(target) as tell:
             return asker, asker.ask_all(tell), budget
     except UnsuitableError as error:
-        raise UnusableError(str(error)) from None
+        raise UnusableError(f"--diff {target.url}: {error}" if target is args.diff else str(error)) from None
 
 
 class _Line:

@@ -16,7 +16,7 @@ import pytest
 
 from mock_server.__main__ import main
 from mock_server.launch import launch
-from tests.mock_server.wire import Connection, Mock, chat, raw_call
+from tests.mock_server.wire import UNLIMITED, Connection, Mock, chat, raw_call
 
 TOKEN = "let-me-in"  # noqa: S105 - of a mock that lives as long as its test
 
@@ -103,6 +103,22 @@ def test_the_verdict_ends_with_what_it_found(mock: Mock, run: Run) -> None:
     assert run("verdict", *target, "--test", "fine").returncode == 0
     assert run("verdict", *target, "--test", "unknown").returncode == 4
     assert run("verdict", *target, "--waive", "error_event_accepted=known, see #12").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["verdict", "coverage"])
+@pytest.mark.parametrize("more", [(), ("--inconclusive-ok",)], ids=["", "inconclusive ok"])
+def test_a_suite_with_a_wrong_key_or_a_wrong_path_is_a_mistake_and_no_client(
+    command: str, more: tuple[str, ...], mock: Mock, run: Run
+) -> None:
+    mock.call(key="sk-of-nobody-0000", test="key")
+    mock.http.post("/v2/llm/auto", json=chat(), headers={"X-Mock-Test": "path"})
+    for test, says in (("key", "every request was refused with 401"), ("path", "is the client's base URL right?")):
+        done = run(command, "--target", mock.url, "--test", test, *more)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert says in line
+    mock.call(test="key")
+    assert run(command, "--target", mock.url, "--test", "key", *more).returncode == 0
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 429, 500, 502])
@@ -200,6 +216,12 @@ def test_a_mistake_of_one_command_is_said_before_anybody_is_asked(
 def test_another_server_is_never_green(command: str, status: int, body: bytes, complaint: Callable[..., str]) -> None:
     with another_server(status, body) as url:
         assert f"{url} is not this mock" in complaint(command, "--target", url)
+
+
+def test_a_comparison_with_another_server_names_it(mock: Mock, complaint: Callable[..., str]) -> None:
+    with another_server(200, b"hello") as url:
+        asked = ("conform", "--target", mock.url, "--api-key", UNLIMITED, "--diff", url)
+        assert complaint(*asked).startswith(f"--diff {url}: ")
 
 
 @pytest.mark.parametrize("command", ["verdict", "coverage"])
