@@ -13,13 +13,13 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from mock_server.contract.lengths import LENGTHS
+from mock_server.contract.lengths import LENGTHS, Lognormal
 from mock_server.core.canned import CannedPassage
 from mock_server.core.dice import Concern, Roll
 from mock_server.core.latency import TTFT_CAP_S, GapTable
 from mock_server.core.routing import Candidate
 from mock_server.core.text import Corpus, Language, Passage
-from mock_server.core.world import FailureKind, FailureMix, Incident, Task, World
+from mock_server.core.world import AnswerLength, FailureKind, FailureMix, Incident, Task, World
 
 BATCH_SLOWDOWN: Final = 0.7 / 63
 PREFILL_QUEUE_S_PER_TOKEN: Final = 0.045 / 512
@@ -137,13 +137,14 @@ class SimulatedModel:
 class Planner:
     """Plans attempts; holds what does not change during a run."""
 
-    __slots__ = ("_corpus", "_gaps", "_mix", "_world")
+    __slots__ = ("_corpus", "_gaps", "_lengths", "_mix", "_world")
 
     def __init__(self, world: World, corpus: Corpus, gaps: GapTable) -> None:
         self._world = world
         self._corpus = corpus
         self._gaps = gaps
         self._mix = _normalised(world.failure_mix)
+        self._lengths: dict[Task, Lognormal | AnswerLength] = {**_ANSWERS, **world.answer_tokens}
 
     def plan(
         self, model: SimulatedModel, demand: Demand, limit: int, roll: Roll, now: float, cached: int = 0
@@ -204,7 +205,7 @@ class Planner:
         cached: int,
     ) -> Attempt:
         settings, scale = model.candidate.settings, self._scale(model)
-        wanted = _wanted_tokens(demand.task, roll)
+        wanted = _wanted_tokens(self._lengths[demand.task], roll)
         passage = self._corpus.passage(
             demand.language,
             min(wanted, limit),
@@ -238,8 +239,7 @@ class Planner:
 _ANSWERS: Final = {task: LENGTHS[kind].answer for task, kind in ANSWER_LENGTHS.items()}
 
 
-def _wanted_tokens(task: Task, roll: Roll) -> int:
-    law = _ANSWERS[task]
+def _wanted_tokens(law: Lognormal | AnswerLength, roll: Roll) -> int:
     return max(1, round(exp(law.mu + law.sigma * roll.normal(Concern.LENGTH))))
 
 

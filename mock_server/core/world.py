@@ -96,6 +96,13 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     ] = {}
 
 
+class AnswerLength(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long the answers to one task are, in tokens: ``exp(mu + sigma * N)``."""
+
+    mu: Annotated[float, Meta(ge=0, le=14, description="mean of the logarithm of an answer's length in tokens")]
+    sigma: Annotated[float, Meta(ge=0, le=MOST_SIGMA, description="deviation of that logarithm")]
+
+
 class Routing(Struct, frozen=True, forbid_unknown_fields=True):
     """What routing remembers of a conversation."""
 
@@ -182,7 +189,8 @@ def built_in_accounts() -> dict[str, AccountSettings]:
 class World(Struct, frozen=True, forbid_unknown_fields=True):
     """The simulated gateway's settings. Keys of ``models`` are ``provider/model``.
 
-    Plans and accounts of a world file are added to the built-in ones.
+    Plans and accounts of a world file are added to the built-in ones. For the tasks it names, ``answer_tokens`` takes
+    the place of the published lengths.
     """
 
     models: Annotated[dict[str, Model], Meta(min_length=1)]
@@ -191,6 +199,7 @@ class World(Struct, frozen=True, forbid_unknown_fields=True):
         float, Meta(ge=0, le=1_000, description="factor on every provider latency; 0 is at once")
     ] = 1.0
     failure_scale: Annotated[float, Meta(ge=0, le=1_000, description="factor on every provider failure rate")] = 1.0
+    answer_tokens: dict[Task, AnswerLength] = {}
     gateway: GatewaySettings = GatewaySettings()
     connection: ConnectionSettings = ConnectionSettings()
     routing: Routing = Routing()

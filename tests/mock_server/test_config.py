@@ -14,8 +14,8 @@ from mock_server.core.latency import Constant, HeavyTail, LognormalLatency
 PRESETS = ["realistic", "brownout", "calm", "flapping", "instant", "outage", "rate_limited"]
 LAWS = ", ".join(f'{{ law = "{law}", … }}' for law in ("constant", "lognormal", "shifted_lognormal", "empirical"))
 WORLD_KEYS = (
-    "models, description, latency_scale, failure_scale, gateway, connection, routing, breaker, failure_mix, plans, "
-    "accounts, incidents, faults, answers"
+    "models, description, latency_scale, failure_scale, answer_tokens, gateway, connection, routing, breaker, "
+    "failure_mix, plans, accounts, incidents, faults, answers"
 )
 MINIMAL = """
 [models."a/b"]

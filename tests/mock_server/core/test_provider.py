@@ -190,3 +190,13 @@ def test_failure_rates_are_kept(world_of: Worlds) -> None:
     errors = [kind for kind in failures if kind in ("error", "timeout", "refused")]
     assert len(errors) / 3_000 == pytest.approx(0.2, abs=0.025)
     assert errors.count("error") / len(errors) == pytest.approx(0.8, abs=0.05)
+
+
+def test_a_world_may_say_how_long_the_answers_to_a_task_are(world_of: Worlds) -> None:
+    published = bench(world_of(BUSY))
+    told = bench(world_of(f"{BUSY}[answer_tokens.chat]\nmu = 3.0\nsigma = 0.0\n"))
+    other = bench(world_of(f"{BUSY}[answer_tokens.code]\nmu = 3.0\nsigma = 0.0\n"))
+    assert {tokens(plan(*told, call=call)) for call in range(20)} == {20}
+    assert [tokens(plan(*other, call=call)) for call in range(20)] == [
+        tokens(plan(*published, call=call)) for call in range(20)
+    ]
