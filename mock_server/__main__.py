@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
@@ -19,6 +20,7 @@ from mock_server.exits import Exit, complain, guarded
 from mock_server.kit.check.options import add_check_options
 from mock_server.kit.conform.options import KEY_VARIABLE, add_options
 from mock_server.kit.options import UnusableError, add_coverage_options, add_verdict_options
+from mock_server.kit.proxy.options import add_proxy_options
 from mock_server.launch import STOP_WITH_STDIN
 from mock_server.schema import LEAST_TIME_SCALE, MOST_TIME_SCALE
 
@@ -42,6 +44,7 @@ def _run(argv: Sequence[str] | None) -> int:
             "coverage": _coverage,
             "conform": _conform,
             "check-client": _check_client,
+            "proxy": _proxy,
         }
         command = commands[args.command]
         return command(args)
@@ -70,8 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run the mock", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    serve.add_argument("--port", default=8080, type=_port, help="port to listen on; 0 picks a free one")
+    _add_listening(serve)
     serve.add_argument("--world", default=DEFAULT_WORLD, metavar="NAME|FILE", help="a preset, or a world file")
     serve.add_argument("--seed", default=0, type=int, help="decides every answer, latency and fault")
     serve.add_argument(
@@ -83,9 +85,6 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--cors", action="store_true", help="let web pages of any origin call the mock")
     serve.add_argument("--tls-cert", metavar="FILE", help="serve https with this certificate, PEM; needs --tls-key")
     serve.add_argument("--tls-key", metavar="FILE", help="the certificate's private key, PEM, without a password")
-    serve.add_argument(
-        STOP_WITH_STDIN, action="store_true", help="stop when stdin is closed, so that no mock outlives who started it"
-    )
     openapi = commands.add_parser("openapi", help="print the API's OpenAPI 3.1 document")
     openapi.add_argument(
         "--with-directives", action="store_true", help="with what is the mock's own: its directives and control plane"
@@ -102,7 +101,21 @@ def _parser() -> argparse.ArgumentParser:
     add_options(
         commands.add_parser("conform", help=conformance, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     )
+    passing = "pass calls on to a gateway, check both sides, and learn a world from what is seen"
+    proxy = commands.add_parser("proxy", help=passing, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add_proxy_options(proxy)
+    _add_listening(proxy)
     return parser
+
+
+def _add_listening(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", default=8080, type=_port, help="port to listen on; 0 picks a free one")
+    parser.add_argument(
+        STOP_WITH_STDIN,
+        action="store_true",
+        help="stop when stdin is closed, so that it does not outlive who started it",
+    )
 
 
 def _port(text: str) -> int:
@@ -143,14 +156,7 @@ def _serve(args: argparse.Namespace) -> int:
         raise UsageError(
             f"cannot use --tls-cert {args.tls_cert} with --tls-key {args.tls_key}: {reason}; give two PEM files"
         ) from None
-    try:
-        listener = bind(args.host, args.port)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(
-            f"cannot listen on {args.host}:{args.port}: {reason}; choose another --port, or 0 for a free one"
-        ) from None
-    with listener:
+    with _listener(args, bind) as listener:
         clock = SimClock(args.time_scale, time.monotonic)
         engine = Engine(world, args.seed, clock.now())
         app = MockApp(
@@ -162,11 +168,23 @@ def _serve(args: argparse.Namespace) -> int:
             admin_token=token,
             cors=args.cors,
         )
-        port = listener.getsockname()[1]
-        host = f"[{args.host}]" if ":" in args.host else args.host
-        url = f"{'http' if tls is None else 'https'}://{host}:{port}"
+        url = f"{'http' if tls is None else 'https'}://{_authority(args.host, listener)}"
         serve(app, listener, url, tls, stop_with=sys.stdin.fileno() if args.stop_with_stdin else None)
     return Exit.PASSED
+
+
+def _listener(args: argparse.Namespace, bind: Callable[[str, int], socket.socket]) -> socket.socket:
+    try:
+        return bind(args.host, args.port)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"cannot listen on {args.host}:{args.port}: {reason}; choose another --port, or 0 for a free one"
+        ) from None
+
+
+def _authority(host: str, listener: socket.socket) -> str:
+    return f"{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
 def _refuse_open_host(host: str, token: str | None) -> None:
@@ -240,6 +258,17 @@ def _check_client(args: argparse.Namespace) -> int:
     from mock_server.kit.check.command import check_client
 
     said, code = check_client(args, os.environ)
+    _show(said.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding))
+    return code
+
+
+def _proxy(args: argparse.Namespace) -> int:
+    # Imported here to keep the other commands quick.
+    from mock_server.http.server import bind
+    from mock_server.kit.proxy.command import proxy
+
+    with _listener(args, bind) as listener:
+        said, code = proxy(args, listener, f"http://{_authority(args.host, listener)}")
     _show(said.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding))
     return code
 

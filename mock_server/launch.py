@@ -162,6 +162,11 @@ class Launched:
         return f": {lines[-1]}" if lines else ""
 
 
+def own_environment() -> dict[str, str]:
+    """This process's environment, with which this package is found, installed or not."""
+    return _with_this_package(os.environ)
+
+
 def _with_this_package(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment with which this package is found, installed or not."""
     paths = [str(_ROOT), *filter(None, [environment.get("PYTHONPATH")])]

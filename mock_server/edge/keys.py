@@ -48,14 +48,15 @@ def find_key(head: Head, path: str, query: bytes, body: bytes, known: Iterable[s
     """
     known = frozenset(known)
     first: tuple[str, str] | None = None
-    for place, key in _places(head, path, query, body, known):
+    for place, key in places(head, path, query, body, known):
         if key in known:
             return place, key
         first = first or (place, key)
     return first or ("", "")
 
 
-def _places(head: Head, path: str, query: bytes, body: bytes, known: Iterable[str]) -> Iterator[tuple[str, str]]:
+def places(head: Head, path: str, query: bytes, body: bytes, known: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Every place where a key stood, or what looks like one, and the key; see `find_key`."""
     for key in known:
         if key in path:
             yield "path", key

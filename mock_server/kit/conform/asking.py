@@ -51,7 +51,7 @@ class Asker:
         self._target, self._keys, self._budget = target, keys, budget
         self._timeout_s, self._patience_s = timeout_s, patience_s
         self._send, self._wait = send, wait
-        self._mask = _masks((keys.own, *keys.given.values()))
+        self._mask = masks((keys.own, *keys.given.values()))
         self._idempotency = f"conform-{secrets.token_hex(16)}"
         self._lost = 0
         self.sent = 0
@@ -158,7 +158,7 @@ def _check_first(exchange: Exchange) -> None:
         raise UnsuitableError(f"the key has no rights there: {exchange.answered}; check --api-key")
 
 
-def _masks(keys: tuple[str, ...]) -> Callable[[bytes], bytes]:
+def masks(keys: tuple[str, ...]) -> Callable[[bytes], bytes]:
     """Puts asterisks in the place of whatever is part of a key, so much of it in a row that it can be known by."""
     parts: set[bytes] = set()
     for key in keys:
