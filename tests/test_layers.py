@@ -54,6 +54,7 @@ READERS_OF_THE_OUTSIDE = {
     "mock_server.kit.conform.command": "writes the files that were asked for",
     "mock_server.kit.check.command": "reads the plan",
     "mock_server.page.document": "reads the style and the script shipped in the package",
+    "mock_server.page.room.document": "reads the style and the scripts shipped in the package",
 }
 
 # Only these modules of `scenarios` may know Locust: importing it patches the standard library of the whole process.

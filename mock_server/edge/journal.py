@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, takewhile
 from operator import attrgetter
 from typing import Annotated, Final, Protocol, TypeVar
 
@@ -196,11 +196,15 @@ class Ring:
 
 
 class Journal:
-    """Mutable: the rings, the counters, who watches, and the numbers of requests finished and in flight."""
+    """Mutable: the rings, the counters, who watches, and the numbers of requests finished and in flight.
+
+    ``last`` is the number of the request that finished last; ``resets`` counts the times that it was told to forget.
+    """
 
     def __init__(self) -> None:
         self._rings: dict[str, Ring] = {}
-        self._finished = 0
+        self.last = 0
+        self.resets = 0
         self._dropped = 0  # by rings that are gone
         self.counts = Counts()
         self.watchers: set[Watcher] = set()
@@ -213,7 +217,7 @@ class Journal:
         except KeyError:
             ring = self._rings[entry.test] = Ring(TEST_RING_SIZE if entry.test else RING_SIZE)
         ring.finished += 1
-        self._finished = number = self._finished + 1
+        self.last = number = self.last + 1
         ring.records.append(Record(entry, key, route, number))
         self.counts.add(entry)
         if self.watchers:
@@ -226,6 +230,16 @@ class Journal:
     def records(self, test: str | None = None) -> Iterator[Record]:
         """What is remembered of a test, or of everybody: of each test the oldest first."""
         return chain.from_iterable(ring.records for ring in self._rings_of(test))
+
+    def since(self, number: int, test: str | None = None) -> list[Record]:
+        """What finished after the request of this number and is remembered, the newest first; 0 gives all.
+
+        Only as many as that are looked at, however much is remembered.
+        """
+        newer = (
+            takewhile(lambda record: record.number > number, reversed(ring.records)) for ring in self._rings_of(test)
+        )
+        return newest_first(chain.from_iterable(newer))
 
     def dropped(self, test: str | None = None) -> int:
         """How many requests of a test, or of everybody, there was no room for since the last reset."""
@@ -257,6 +271,7 @@ class Journal:
 
     def clear(self, test: str | None) -> None:
         """Forget everything, or the entries of one test id; counters are cleared only with everything."""
+        self.resets += 1
         if test is None:
             self._rings.clear()
             self.counts = Counts()

@@ -54,7 +54,9 @@ FAULT_WORDS: Final = (
 def documentation() -> bytes:
     """The whole page as UTF-8, built when it is first asked for: a mock that only answers calls never pays for it."""
     folder = files("mock_server.page")
-    style, script = ((folder / name).read_text("utf-8") for name in ("page.css", "page.js"))
+    colours, style, copy, script = (
+        (folder / name).read_text("utf-8") for name in ("colours.css", "page.css", "copy.js", "page.js")
+    )
     chapters = (
         quick_start(),
         endpoints(),
@@ -70,7 +72,7 @@ def documentation() -> bytes:
         limits_and_balance(),
         mock_directives(FAULT_WORDS),
     )
-    style += panel_rules()
+    style, script = colours + style + panel_rules(), copy + script
     page = tag("html", _head(style, script), _body(chapters, script), lang="en")
     return f"<!DOCTYPE html>\n{page}\n".encode()
 

@@ -11,7 +11,7 @@ from mock_server.contract.clauses import Clause
 from mock_server.contract.provenance import Provenance, Source
 
 _SHORT: Final = 24
-_VOID: Final = frozenset({"br", "input", "link", "meta"})
+_VOID: Final = frozenset({"br", "input", "link", "meta", "wbr"})
 _LINES: Final = frozenset({"body", "dl", "figure", "form", "h3", "head", "li", "section", "table", "tbody", "tr"})
 _CHINESE: Final = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]+")
 _CODE: Final = re.compile(r"`([^`]+)`")
@@ -44,6 +44,11 @@ def join(*content: str) -> Html:
 def text(plain: str) -> Html:
     """Escaped text; runs of Chinese say that they are."""
     return Html(_CHINESE.sub(lambda run: f'<span lang="zh">{run[0]}</span>', escape(plain)))
+
+
+def breakable(name: str) -> Html:
+    """Escaped text that may go on in a new line after each of its underscores."""
+    return Html(text(name).replace("_", f"_{tag('wbr')}"))
 
 
 def prose(plain: str) -> Html:

@@ -1,5 +1,3 @@
-"use strict";
-
 /* Splits a stream of text into the data of server-sent events, as the WHATWG specification reads them. */
 class EventReader {
   #rest = "";
@@ -31,7 +29,6 @@ class EventReader {
   }
 }
 
-const byId = (id) => document.getElementById(id);
 const form = byId("try-form");
 let inFlight = null; // the AbortController of the call being made, if there is one
 
@@ -212,31 +209,6 @@ async function send(event) {
       byId("try-stop").hidden = true;
     }
   }
-}
-
-/* Copies, also where the clipboard is out of reach, as on plain http from another machine. */
-async function copyText(source) {
-  try {
-    await navigator.clipboard.writeText(source.textContent);
-    return true;
-  } catch {
-    getSelection().selectAllChildren(source);
-    return document.execCommand("copy");
-  }
-}
-
-function offerCopy(button) {
-  const source = button.closest("figure").querySelector("code");
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    const copied = await copyText(source);
-    button.textContent = copied ? "Copied" : "Select it";
-    byId("announcer").textContent = copied ? "Copied to the clipboard" : "Could not copy; the code is selected";
-    setTimeout(() => {
-      button.textContent = "Copy";
-      byId("announcer").textContent = "";
-    }, 2000);
-  });
 }
 
 /* Marks in the contents which chapter is being read. */

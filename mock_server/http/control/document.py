@@ -17,7 +17,8 @@ Document = dict[str, Any]
 
 _REF: Final = "#/components/schemas/{name}"
 _ERROR: Final = {"$ref": _REF.format(name="ErrorResponse")}
-_IN_PATH: Final = re.compile(r"\{(\w+)(?::path)?\}")
+IN_PATH: Final = re.compile(r"\{(\w+)(?::path)?\}")
+"""A parameter in the path of an operation."""
 _FAILURES: Final = {
     "400": "a directive that cannot be understood; the message lists what is allowed",
     "401": "the server has an admin token, and X-Mock-Admin-Token does not hold it",
@@ -44,7 +45,7 @@ def control_openapi(version: str) -> Document:
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
     paths: Document = {}
     for endpoint in OPERATIONS:
-        path = PREFIX + _IN_PATH.sub(r"{\1}", endpoint.path)
+        path = PREFIX + IN_PATH.sub(r"{\1}", endpoint.path)
         paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint)
     return {
         "openapi": "3.1.0",
@@ -99,7 +100,7 @@ _HEADERS: Final = [
 def _path_parameters(endpoint: Operation) -> list[Document]:
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in _IN_PATH.findall(endpoint.path)
+        for name in IN_PATH.findall(endpoint.path)
     ]
 
 

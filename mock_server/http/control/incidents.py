@@ -19,7 +19,7 @@ class IncidentStart(Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: Annotated[
         Literal["outage", "brownout", "rate_limited"],
-        Meta(description="everything fails; slower with more errors; limited upstream"),
+        Meta(description="outage: everything fails; brownout: slower, more errors; rate_limited: limited upstream"),
     ]
     lasts: Annotated[float, Meta(gt=0, le=MAX_FOR_S, description="simulated seconds it lasts")] = field(name="for")
     match: Annotated[str, Meta(description="glob on provider or provider/model")] = "*"

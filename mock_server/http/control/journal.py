@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from mock_server.core.call import Route
 from mock_server.core.routing import Candidate, mean_price, quality_for, rank
 from mock_server.core.session import Step
-from mock_server.edge.journal import RING_SIZE, TEST_RING_SIZE, Entry, Journal, Record, Totals, newest_first
+from mock_server.edge.journal import RING_SIZE, TEST_RING_SIZE, Entry, Journal, Record, Totals
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, mistake, not_found
 from mock_server.http.control.possible import check_code, check_fault, check_key, check_names, check_status, check_test
@@ -38,12 +38,17 @@ class RequestFilter(Struct, frozen=True, forbid_unknown_fields=True):
     stream: Annotated[bool | None, Meta(description="whether a stream was asked for")] = None
     fault: Annotated[str | None, Meta(description="the beginning of the fault, as `reset` or `code=502`")] = None
     ending: Annotated[Literal["complete", "abandoned", "fault"] | None, Meta(description="how the answer ended")] = None
+    request_id: Annotated[str | None, Meta(description="its `X-Request-Id`")] = None
 
 
 class ListQuery(RequestFilter, frozen=True, forbid_unknown_fields=True):
     """Which requests, and how many of them."""
 
     limit: Annotated[int, Meta(ge=0, le=1_000_000, description="at most so many, the newest first")] = 100
+    since: Annotated[
+        int,
+        Meta(ge=0, le=2**53, description="only what finished after what an earlier answer gave as `last`; 0: all"),
+    ] = 0
 
 
 class WaitQuery(RequestFilter, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +62,9 @@ class Requests(Struct, frozen=True):
     """Counters of everybody since the start or the last reset, and the latest entries that match, newest first.
 
     ``remembered_at_most`` is how many calls of the test are remembered, or how many without a test id; ``dropped`` is
-    how many of the test's, or of everybody's, no longer are.
+    how many of the test's, or of everybody's, no longer are. ``matching`` may be more than there are ``entries``.
+    ``last`` is where to go on with `since`: at the number of the request that finished last, matching or not. After a
+    reset, of everybody or of any test, ``resets`` is another, and what was given before may be forgotten.
     """
 
     totals: Totals
@@ -65,6 +72,8 @@ class Requests(Struct, frozen=True):
     dropped: int
     matching: int
     entries: list[Entry]
+    last: int
+    resets: int
 
 
 class Count(Struct, frozen=True):
@@ -107,6 +116,10 @@ class RouteView(Struct, frozen=True):
     attempts: list[RoutedAttempt]
 
 
+_AS_IT_IS: Final = ("status", "code", "provider", "stream", "ending", "request_id")
+"""What of a filter must be equal to the entry's field of that name."""
+
+
 class Waiter:
     """Counts matching requests until there are enough. Mutable: the count."""
 
@@ -137,7 +150,7 @@ class Waiter:
 
 def matcher(wanted: RequestFilter) -> Callable[[Record], bool]:
     """Whether a request is asked for, its test aside: a question looks only at what it names."""
-    named = {f"entry.{name}": getattr(wanted, name) for name in ("status", "code", "provider", "stream", "ending")}
+    named = {f"entry.{name}": getattr(wanted, name) for name in _AS_IT_IS}
     named["entry.key" if wanted.key is not None and wanted.key.startswith("…") else "key"] = wanted.key
     checks = [_equals(path, value) for path, value in named.items() if value is not None]
     if (model := wanted.model) is not None:
@@ -159,10 +172,11 @@ def _equals(path: str, value: object) -> Callable[[Record], bool]:
 def list_requests(context: Context, asked: Asked) -> Requests:
     """The latest requests that match, and counters since the start, which never drop."""
     wanted, journal, limit = _filter(context, asked), context.journal, asked.query.limit
-    found = newest_first(_matching(context, wanted))
+    found = list(filter(matcher(wanted), journal.since(asked.query.since, wanted.test)))
     at_most = TEST_RING_SIZE if wanted.test else RING_SIZE
     entries = [record.entry for record in islice(found, limit)]
-    return Requests(journal.totals(), at_most, journal.dropped(wanted.test), len(found), entries)
+    dropped = journal.dropped(wanted.test)
+    return Requests(journal.totals(), at_most, dropped, len(found), entries, journal.last, journal.resets)
 
 
 def count_requests(context: Context, asked: Asked) -> Count:
@@ -280,6 +294,7 @@ def _filter(context: Context, asked: Asked) -> RequestFilter:
         wanted.stream,
         wanted.fault,
         wanted.ending,
+        wanted.request_id,
     )
 
 

@@ -9,18 +9,21 @@ from ipaddress import ip_address
 from typing import Final
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from mock_server.contract.errors import INVALID_API_KEY, Refusal
 from mock_server.contract.openapi import indented
 from mock_server.edge.answers import JSON_TYPE, NO_TIMING, error_body, error_headers
 from mock_server.edge.request import WRONG_TYPE, Head, bad_directive
+from mock_server.http.addresses import BEFORE_PATH
 from mock_server.http.body import read_body
 from mock_server.http.context import Context
 from mock_server.http.control.asked import Asked, MistakeError, Nothing, mistake, read_json, read_query
 from mock_server.http.control.document import whole_openapi
+from mock_server.http.control.room import ROOM_HEADERS, room_files
 from mock_server.http.control.table import OPERATIONS, PREFIX, Operation, Said
 from mock_server.http.wire import WIRE
 
@@ -45,6 +48,9 @@ class Control:
         for endpoint in OPERATIONS:
             by_path.setdefault(PREFIX + endpoint.path, {})[endpoint.method] = endpoint
         return [
+            Route(PREFIX, self._to_room, methods=["GET"]),
+            Route(PREFIX + "/", self._room, methods=["GET"]),
+            Route(PREFIX + "/room/{name}", self._room, methods=["GET"]),
             Route(PREFIX + "/openapi.json", self._openapi, methods=["GET"]),
             *(self._route(path, methods) for path, methods in by_path.items()),
         ]
@@ -60,6 +66,19 @@ class Control:
         if (untrusted := self._distrust(request)) is not None:
             return refused(self._context, untrusted)
         return Response(self._document, media_type="application/json")
+
+    async def _to_room(self, request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get(BEFORE_PATH, '')}{PREFIX}/")
+
+    async def _room(self, request: Request) -> Response:
+        """A file of the control room. None of them holds what the token guards, and a browser could not show one."""
+        if self._token is None and (foreign := self._foreign(request)) is not None:
+            return refused(self._context, foreign)
+        name = request.path_params.get("name")
+        file = room_files().get("" if name is None else f"room/{name}")
+        if file is None:
+            raise HTTPException(404)
+        return Response(file[1], media_type=file[0], headers=ROOM_HEADERS)
 
     async def _answer(self, endpoint: Operation, request: Request) -> Response:
         context = self._context
@@ -81,6 +100,11 @@ class Control:
         if self._token is not None:
             shown = request.headers.get(TOKEN_HEADER, "")
             return None if compare_digest(shown.encode("latin-1"), self._token.encode()) else _UNTRUSTED
+        return self._foreign(request)
+
+    @staticmethod
+    def _foreign(request: Request) -> Refusal | None:
+        """Why the request is not to be answered where there is no token: it is for another host."""
         # A web page can point a name of its own at this address, and then speaks to the mock as to its own server.
         foreign = next((host for host in request.headers.getlist("host") if not _is_loopback(host)), None)
         if foreign is None:
