@@ -24,10 +24,11 @@ class Context:
     """Engine and exchanges, clocks and meter. Mutable: the clocks that single tests have of their own, and the calls
     in flight.
 
-    ``unix_now`` reads the calendar clock in seconds, for headers that announce calendar times.
+    ``unix_now`` reads the calendar clock in seconds, for headers that announce calendar times; ``born_ms`` is what it
+    said at first, and tells one mock from the next.
     """
 
-    __slots__ = ("_clocks", "clock", "engine", "exchanges", "meter", "playing", "version", "world_name")
+    __slots__ = ("_clocks", "born_ms", "clock", "engine", "exchanges", "meter", "playing", "version", "world_name")
 
     def __init__(
         self, engine: Engine, clock: SimClock, unix_now: Callable[[], float], *, world_name: str, version: str
@@ -36,6 +37,7 @@ class Context:
         self.clock = clock
         self.world_name = world_name
         self.version = version
+        self.born_ms = int(unix_now() * 1e3)
         self.exchanges = Exchanges(engine, clock.scale, unix_now)
         self.meter = LoadMeter()
         self.playing: set[Playing] = set()

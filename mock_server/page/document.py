@@ -121,6 +121,8 @@ def _body(chapters: Sequence[Html], script: str) -> Html:
                 tag("code", "/openapi.json"),
                 " of the mock; with the mock's own directives and its control plane it is at ",
                 tag("code", "/__mock__/openapi.json"),
+                ". Its control room, to watch and to steer, is at ",
+                tag("code", "/__mock__/"),
                 ".",
             ),
         ),

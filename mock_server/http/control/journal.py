@@ -47,7 +47,7 @@ class ListQuery(RequestFilter, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=0, le=1_000_000, description="at most so many, the newest first")] = 100
     since: Annotated[
         int,
-        Meta(ge=0, le=2**53, description="only what finished after what an earlier answer gave as `last`; 0: all"),
+        Meta(ge=0, le=10**15, description="only what finished after what an earlier answer gave as `last`; 0: all"),
     ] = 0
 
 
@@ -63,8 +63,8 @@ class Requests(Struct, frozen=True):
 
     ``remembered_at_most`` is how many calls of the test are remembered, or how many without a test id; ``dropped`` is
     how many of the test's, or of everybody's, no longer are. ``matching`` may be more than there are ``entries``.
-    ``last`` is where to go on with `since`: at the number of the request that finished last, matching or not. After a
-    reset, of everybody or of any test, ``resets`` is another, and what was given before may be forgotten.
+    ``last`` is where to go on with `since`: at the number of the request that finished last, matching or not. With
+    another ``epoch`` the mock was started anew or something was reset: what was given before may be forgotten.
     """
 
     totals: Totals
@@ -73,7 +73,7 @@ class Requests(Struct, frozen=True):
     matching: int
     entries: list[Entry]
     last: int
-    resets: int
+    epoch: str
 
 
 class Count(Struct, frozen=True):
@@ -176,7 +176,9 @@ def list_requests(context: Context, asked: Asked) -> Requests:
     at_most = TEST_RING_SIZE if wanted.test else RING_SIZE
     entries = [record.entry for record in islice(found, limit)]
     dropped = journal.dropped(wanted.test)
-    return Requests(journal.totals(), at_most, dropped, len(found), entries, journal.last, journal.resets)
+    return Requests(
+        journal.totals(), at_most, dropped, len(found), entries, journal.last, f"{context.born_ms:x}-{journal.resets}"
+    )
 
 
 def count_requests(context: Context, asked: Asked) -> Count:

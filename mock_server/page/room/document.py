@@ -20,8 +20,10 @@ from mock_server.page.room.panels import Room, panels
 
 SHOWN: Final = ("arrived_unix_s", "status", "ending", "test", "key", "model", "took_ms")
 """The fields of an entry by which the list shows a request."""
-LIST_LENGTH: Final = 200
-"""So many requests are listed at most, and asked for at once."""
+LISTED: Final = 300
+"""So many requests are listed at most."""
+ASKED: Final = 100
+"""So many are asked for at once."""
 MODULES: Final = ("room", "plane", "elements", "journal", "opened", "timeline", "judged", "steer", "state", "load")
 POLICY: Final = "; ".join(
     (
@@ -187,7 +189,8 @@ def _requests(room: Room) -> Html:
         tag("caption", "Requests, the newest first", class_="unseen"),
         tag("thead", columns),
         tag("tbody", id="rows"),
-        data_most=str(LIST_LENGTH),
+        data_most=str(LISTED),
+        data_asked=str(ASKED),
     )
     return tag(
         "section",

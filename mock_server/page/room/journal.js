@@ -4,7 +4,7 @@ import { about, ask, base, curlOf } from "./plane.js";
 import { announce, breakable, byId, make, milliseconds, plural, timeOf, toneOf } from "./elements.js";
 
 const rows = byId("rows");
-const most = Number(rows.closest("table").dataset.most);
+const { most, asked } = rows.closest("table").dataset;
 const filters = byId("filters");
 const columns = [...document.querySelectorAll("#list th")].map((each) => each.dataset.field);
 const entries = new WeakMap(); // of each row
@@ -13,11 +13,13 @@ const seenTests = new Set();
 /* How many requests there were, of everybody, as of the latest answer. */
 export const finished = { total: 0 };
 
-let cursor = null; // `last` and `resets` of the latest answer; null: everything is asked for anew
+let cursor = null; // `last` of the latest answer; null: everything is asked for anew
+let epoch = ""; // of the latest answer
 let wanted = {}; // what is filtered by
 let round = 0; // answers to an earlier round are late
 let paused = false;
 let open = () => {};
+let then = () => {};
 
 const cells = {
   arrived_unix_s: (entry) => opener(entry),
@@ -59,23 +61,25 @@ function gap(count) {
 /* Asks for what has finished since; true when there was something. */
 export async function poll() {
   if (paused) {
-    const { totals } = await ask("list_requests", { query: { limit: 0, since: Number.MAX_SAFE_INTEGER }, test: "" });
+    const { totals } = await ask("list_requests", { query: { limit: 0, since: cursor ?? 0 }, test: "" });
     count(totals);
     return false;
   }
   const mine = round;
-  const query = { ...wanted, test: about.test, limit: most, since: cursor?.last ?? 0 };
+  const query = { ...wanted, test: about.test, limit: asked, since: cursor ?? 0 };
   const answer = await ask("list_requests", { query, test: "" });
   if (mine !== round || paused) return false;
-  const before = cursor;
-  cursor = { last: answer.last, resets: answer.resets };
-  if (before && (answer.resets !== before.resets || answer.last < before.last)) {
-    announce("The journal was reset.");
+  const [before, renewed] = [cursor, epoch !== "" && answer.epoch !== epoch];
+  epoch = answer.epoch;
+  if (renewed) {
+    announce("The mock was reset or started anew.");
     startOver();
+    then();
     return poll();
   }
+  cursor = answer.last;
   show(answer, before === null);
-  return answer.last !== before?.last;
+  return cursor !== before;
 }
 
 function show(answer, anew) {
@@ -86,7 +90,7 @@ function show(answer, anew) {
   const top = byId("list").scrollTop;
   rows.prepend(...fresh);
   if (top === 0) byId("list").scrollTop = 0;
-  while (rows.children.length > most) rows.lastChild.remove();
+  while (rows.children.length > Number(most)) rows.lastChild.remove();
   if (!rows.querySelector('.open[tabindex="0"]')) rows.querySelector(".open")?.setAttribute("tabindex", "0");
   count(answer.totals);
   suggest(answer.entries);
@@ -114,16 +118,10 @@ function suggest(listed) {
 }
 
 /* Forgets what is listed, and asks for everything that matches. */
-export function startOver() {
+function startOver() {
   round += 1;
   cursor = null;
   rows.replaceChildren();
-}
-
-/* The numbers of a mock that was started anew begin anew. */
-export function restarted() {
-  startOver();
-  seenTests.clear();
 }
 
 async function filter() {
@@ -173,9 +171,11 @@ function walk(event) {
   all[to].focus();
 }
 
-/* Begins to list; `opened` is called with the entry that is chosen, `run` does what may fail. */
-export function listRequests(opened, run) {
+/* Begins to list. `opened` is called with the entry that is chosen, `renewed` where the journal begins anew; `run` does
+   what may fail. */
+export function listRequests(opened, renewed, run) {
   open = opened;
+  then = renewed;
   rows.addEventListener("click", ({ target }) => {
     const row = target.closest("tr");
     if (entries.has(row)) choose(row);

@@ -33,12 +33,11 @@ function draw(name, number) {
   line.setAttribute("points", points);
 }
 
-/* Looks; `restarted` is true when the mock is another one than at the last look, and `rate` is requests a second. */
+/* Looks; how many requests a second there were since the last look. */
 export async function look() {
   const load = await ask("show_load", { test: "" });
-  const restarted = before !== null && load.uptime_s < before.uptime_s;
-  const passed = before && !restarted ? load.uptime_s - before.uptime_s : 0;
-  const rate = passed ? Math.max(0, finished.total - before.requests) / passed : 0;
+  const passed = before ? load.uptime_s - before.uptime_s : 0;
+  const rate = passed > 0 ? Math.max(0, finished.total - before.requests) / passed : 0;
   before = { uptime_s: load.uptime_s, requests: finished.total };
   say("rate", rate.toLocaleString("en", { maximumFractionDigits: rate < 10 ? 1 : 0 }));
   draw("rate", rate);
@@ -50,7 +49,7 @@ export async function look() {
   }
   say("saturated", load.saturated ? "yes" : "no", load.saturated ? "bad" : "good");
   say("dropped_journal_entries", load.dropped_journal_entries.toLocaleString("en"));
-  return { restarted, rate };
+  return rate;
 }
 
 /* The world that is simulated. */

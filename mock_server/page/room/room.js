@@ -1,8 +1,8 @@
 /* The control room: looks at the mock again and again, as long as somebody looks at the page. */
 
 import { about, hasToken, Refused, setToken, Unreachable } from "./plane.js";
-import { announce, byId } from "./elements.js";
-import { listRequests, poll, restarted as listAnew } from "./journal.js";
+import { byId } from "./elements.js";
+import { listRequests, poll } from "./journal.js";
 import { introduce, look } from "./load.js";
 import { openById, openRequest, setScale, watchOpened } from "./opened.js";
 import { judge, watchVerdict } from "./judged.js";
@@ -34,6 +34,12 @@ function anew() {
   Object.assign(fresh, { verdict: true, coverage: true });
 }
 
+/* The mock was reset, or is another one. */
+function renewed() {
+  anew();
+  known = false;
+}
+
 const chosen = () => tabs.find((tab) => tab.getAttribute("aria-selected") === "true").id.slice("tab-".length);
 
 async function round() {
@@ -43,14 +49,7 @@ async function round() {
     known = true;
   }
   if (rounds % LOOK_EVERY === 1) {
-    const seen = await look();
-    rate = seen.rate;
-    if (seen.restarted) {
-      announce("The mock was started anew.");
-      listAnew();
-      anew();
-      setScale((await introduce()).time_scale);
-    }
+    rate = await look();
     await showClock();
   }
   if (await poll()) anew();
@@ -171,7 +170,7 @@ function begin() {
   watchState(act, steered);
   watchOpened(showOpened);
   watchVerdict(fresh, openById, attempt);
-  listRequests((entry) => attempt(() => openRequest(entry)), attempt);
+  listRequests((entry) => attempt(() => openRequest(entry)), renewed, attempt);
   for (const button of document.querySelectorAll(".copy")) offerCopy(button);
   go();
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from mock_server.edge.journal import RING_SIZE, TEST_RING_SIZE, Entry, Journal, newest_first
+from collections import deque
+from collections.abc import Iterator
+
+from mock_server.edge.journal import RING_SIZE, TEST_RING_SIZE, Entry, Journal, Record, newest_first
 
 
 def finish(journal: Journal, test: str, *numbers: int) -> None:
@@ -88,3 +91,29 @@ def test_a_reset_of_one_test_leaves_the_others_and_the_counters_and_one_of_all_l
     journal.clear(None)
     assert (ids(journal), journal.dropped(), journal.totals().requests) == ([], 0, 0)
     assert watching.recounts == 2
+
+
+class Looked(deque[Record]):
+    """Counts how many are looked at from its end. Mutable: that."""
+
+    looked = 0
+
+    def __reversed__(self) -> Iterator[Record]:
+        for record in super().__reversed__():
+            self.looked += 1
+            yield record
+
+
+def test_who_follows_is_given_what_is_new_and_costs_no_look_at_the_rest() -> None:
+    journal = Journal()
+    for number in range(0, 900, 3):
+        for place, test in enumerate(("mine", "other", "")):
+            finish(journal, test, number + place)
+    rings = [journal._rings[test] for test in ("mine", "other", "")]
+    for ring in rings:
+        ring.records = Looked(ring.records, ring.records.maxlen)
+    new = journal.since(journal.last - 5)
+    assert [record.entry.request_id for record in new] == [f"req_{number}" for number in range(899, 894, -1)]
+    assert sum(ring.records.looked for ring in rings if isinstance(ring.records, Looked)) == 5 + 3
+    assert [record.number for record in journal.since(897, "mine")] == [898]
+    assert len(journal.since(0)) == 900

@@ -14,7 +14,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.mock_server.wire import TIMEOUT_S
 
-VOID: Final = frozenset({"br", "input", "link", "meta"})
+VOID: Final = frozenset({"br", "input", "link", "meta", "wbr"})
 
 
 class ParsedPage(HTMLParser):
