@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec.inspect as mi
@@ -19,6 +20,9 @@ MOST_TIME_SCALE: Final = 1000.0
 _SHOWN_OF_A_KEY: Final = 4
 _SHOWN_CHARS: Final = 60
 _LONG: Final = 10**30
+
+type_info: Final = cache(mi.type_info)
+"""What msgspec knows of a type; asked for once, as it takes a millisecond."""
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
@@ -44,7 +48,7 @@ class Fault(NamedTuple):
 
 def faults(value: object, wanted: type[Struct]) -> Iterator[Fault]:
     """Everything by which ``value`` is not of the type, in the order of the value and then of the type."""
-    return _faults(value, mi.type_info(wanted), ())
+    return _faults(value, type_info(wanted), ())
 
 
 def find_fault(value: object, wanted: type[Struct]) -> str | None:
@@ -67,7 +71,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def settings_of(wanted: type[Struct]) -> Iterator[Setting]:
     """Every setting below a struct type, depth first."""
-    yield from _settings(mi.type_info(wanted), "")
+    yield from _settings(type_info(wanted), "")
 
 
 def _settings(wanted: mi.Type, path: str) -> Iterator[Setting]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from mock_server.contract.errors import NOT_FOUND, Refusal
 from mock_server.edge.request import bad_directive
-from mock_server.schema import bare, find_fault
+from mock_server.schema import bare, find_fault, type_info
 
 _WHOLE: Final = re.compile(r"-?[0-9]{1,15}")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
@@ -79,7 +79,7 @@ def read_json(body: bytes, wanted: type[S]) -> S:
 
 def fields_of(wanted: type[Struct]) -> Iterable[mi.Field]:
     """The fields of a struct type."""
-    kind = mi.type_info(wanted)
+    kind = type_info(wanted)
     assert isinstance(kind, mi.StructType)
     return kind.fields
 

@@ -10,9 +10,11 @@ export const base = location.origin + before;
 /* Whom the page is about: the test id, or "" for everybody. `changed` is called with every other one. */
 export const about = { test: decoded(ownTest ?? ""), changed: [] };
 
+/* The test id of an address; "" where it is none that a header can carry. */
 function decoded(text) {
   try {
-    return decodeURIComponent(text);
+    const test = decodeURIComponent(text);
+    return new RegExp(document.getElementById("test").pattern).test(test) ? test : "";
   } catch {
     return "";
   }
