@@ -1,8 +1,8 @@
 """Where records are looked at: in a process of its own, so that the relay's times are not those of the judge.
 
 A thread beside the relay would make it wait for the interpreter at every read and write, some milliseconds for each
-call. The process reads records from stdin, tells on stderr what is new, and writes the tally to stdout once stdin ends. It
-gives way to the relay where both want the same core.
+call. The process reads records from stdin, tells on stderr what is new, and writes the tally to stdout once stdin ends.
+It gives way to the relay where both want the same core.
 """
 
 from __future__ import annotations
