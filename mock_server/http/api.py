@@ -7,6 +7,7 @@ is more than one write, is played.
 from __future__ import annotations
 
 from asyncio import ensure_future
+from math import inf
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -29,6 +30,11 @@ from mock_server.http.control.table import PREFIX
 from mock_server.http.player import Player
 from mock_server.http.wire import WIRE, Wire
 
+_CALENDAR_S: Final = 1.0
+"""So long the calendar is taken to keep pace with the monotonic clock."""
+_AT_ONCE_S: Final = 20e-6
+"""Two clocks that were not read within so short a time, by a process that had to wait, say nothing of each other."""
+_LOOKS: Final = 10
 BEGUN: Final = "mock.begun"
 """Where the scope of a request holds what was decided on arrival, as :class:`Begun`."""
 
@@ -42,10 +48,12 @@ class Begun(NamedTuple):
 
 
 class Api:
-    """The endpoint, as an ASGI application that can also answer at once."""
+    """The endpoint, as an ASGI application that can also answer at once. Mutable: how far the calendar is ahead."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._calendar_s = 0.0  # from the monotonic clock to the calendar's, not read for each request
+        self._calendar_until = -inf
 
     def request_id_line(self) -> tuple[bytes, bytes]:
         """The header line with an id, for the answer to what is no request at all."""
@@ -109,8 +117,8 @@ class Api:
             return Begun(exchange, clock, decision)
         exchange.ending = "complete"
         notes = exchange.notes
-        notes.first_byte = monotonic()
-        notes.handed_over(answer)
+        notes.first_byte, notes.stage = monotonic(), ""  # as `handed_over`
+        notes.sent_bytes, notes.pieces = len(answer.body), answer.pieces
         exchange.close(now)
         return answer
 
@@ -205,8 +213,18 @@ class Api:
         """An exchange for a call that arrived at a monotonic moment, and the clock it goes by."""
         context = self._context
         clock, exchanges = context.clock_of(head.test), context.exchanges
-        unix_s = exchanges.unix_now() - (monotonic() - arrived)
+        if arrived > self._calendar_until:
+            self._look_at_calendar()
+        unix_s = arrived + self._calendar_s
         return exchanges.open(clock.at(arrived), Notes(head, arrived, unix_s, connection, on_connection, opened)), clock
+
+    def _look_at_calendar(self) -> None:
+        """Find by how much the calendar is ahead of the monotonic clock, as exactly as the machine lets us."""
+        for _ in range(_LOOKS):
+            before, unix_s, after = monotonic(), self._context.exchanges.unix_now(), monotonic()
+            self._calendar_s, self._calendar_until = unix_s - (before + after) / 2, after + _CALENDAR_S
+            if after - before < _AT_ONCE_S:
+                break
 
 
 async def _body(exchange: Exchange, wire: Wire, scope: Scope, receive: Receive) -> bytes | Refusal | None:

@@ -13,6 +13,7 @@ from mock_server.clock import SimClock
 from mock_server.config import load_world
 from mock_server.core.engine import Engine
 from mock_server.edge.notes import hash_of
+from mock_server.http import api
 from mock_server.http.app import MockApp
 from tests.mock_server.served import Served, Transport, until
 from tests.mock_server.wire import PATH, UNLIMITED, Mock, chat, data_of, eventually, raw_call
@@ -274,3 +275,20 @@ def test_clients_that_call_and_leave_at_once_are_remembered(mock: Mock) -> None:
         connection.send(raw_call(chat(max_tokens=1)))
         connection.close()
     eventually(lambda: mock.control("requests")["matching"] == 20)
+
+
+def test_the_calendar_may_be_set_while_the_mock_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead_s = [0.0]
+    clock = SimClock(1.0, time.monotonic)
+    engine = Engine(load_world("instant"), 0, clock.now())
+    mock = MockApp(engine, clock, lambda: time.time() + ahead_s[0], world_name="instant", version="0")
+    moment = [time.monotonic()]
+    monkeypatch.setattr(api, "monotonic", lambda: moment[0])
+    headers = [(b"content-type", b"application/json"), (b"authorization", b"Bearer " + UNLIMITED.encode())]
+    for after_s, set_ahead_s in ((0.0, 0.0), (0.5, 3_600.0), (0.6, 3_600.0)):
+        moment[0] += after_s
+        ahead_s[0] = set_ahead_s
+        mock.api.at_once(moment[0], headers, BODY, 1, 1, 0.0)
+    first, second, third = (record.entry.arrived_unix_s for record in mock.context.journal.records())
+    assert second - first == pytest.approx(0.5)
+    assert third - first == pytest.approx(3_600, abs=60)
