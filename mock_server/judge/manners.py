@@ -73,9 +73,13 @@ def idempotency_key_misused(seen: Seen) -> Finding:
             if before.entry.idempotency_key != after.entry.idempotency_key:
                 failures.append(evidence("a retry without the key of its first try", before, after))
         echo, first = call.echo, call.tries[0]
-        if echo is not None and echo.entry.idempotency_key:
+        if echo is None or not echo.entry.idempotency_key:
+            continue
+        if first.entry.idempotency_key:
             said = "the same body after a failure, with another key: as a retry or as another call"
             doubts.append(evidence(said, echo, first))
+        else:  # a retry has lost its key, or another call has none
+            failures.append(evidence("the same body after a failure, without a key", echo, first))
     passed = f"{times(len(by_key), 'key')}, each for one call"
     return found(failures, doubts, len(by_key), passed, "no request carried an Idempotency-Key")
 

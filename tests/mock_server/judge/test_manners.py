@@ -80,6 +80,8 @@ CASES = [
             lambda: at({**keyed("k", retry_count=0), **FAILED}, keyed("l", retry_count=1)),
             "FAIL",
         ),
+        Case("the same body without, after a failure", lambda: at({**keyed("k"), **FAILED}, {}), "FAIL"),
+        Case("another body without, after a failure", lambda: at({**keyed("k"), **FAILED}, {"body_hash": "c"}), "PASS"),
         Case("perhaps a retry with another", lambda: at({**keyed("k"), **FAILED}, keyed("l")), "WARN"),
         Case("one for a call that had succeeded", lambda: at(keyed("k"), keyed("k")), "WARN"),
         Case(

@@ -51,6 +51,8 @@ CASES = [
         Case("cut a short one", lambda: played(AT_ONCE, [refused(429, 2), OK]), "FAIL"),
         Case("waited as it likes", lambda: played(IMPATIENT, [refused(429, 2), OK]), "FAIL"),
         Case("cut that of a 502", lambda: played(IMPATIENT, [refused(502, 4), OK]), "FAIL"),
+        Case("cut the longest of the short ones", lambda: played(IMPATIENT, [refused(429, 5), OK]), "FAIL"),
+        Case("cut the shortest of the long ones", lambda: played(IMPATIENT, [refused(429, 6), OK]), "PASS"),
         Case("back at once after a long one", lambda: played(AT_ONCE, [refused(429, 60), OK]), "FAIL"),
         Case("cut a long one", lambda: played(IMPATIENT, [refused(429, 60), OK]), "PASS"),
         Case("gave up on a long one", lambda: played(NEVER, [refused(429, 60)]), "PASS"),
