@@ -5,7 +5,8 @@ PY := .venv/bin/python
 export PYTHON
 # Compiled modules are kept, whatever the environment says: the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
-BOTH_CORES = -n 2 --dist worksteal
+# One more than cores, as a quarter of the time a test waits for a process or the clock.
+WORKERS = -n 3 --dist worksteal
 # What leans on how uvicorn, starlette and msgspec work inside.
 ON_VERSIONS = tests/mock_server/contract/test_reading.py $(addprefix tests/mock_server/http/test_, added_headers.py \
 	answers.py disconnects.py foreign.py headers.py heads.py parity.py player.py protocol.py reception.py streaming.py)
@@ -21,13 +22,13 @@ demo: ## set up, load the mock for 30 s at 20 requests/s, print the verdict and 
 
 test: lint ## set up, check style and types, run every test (what CI runs)
 	@tests/ensure_programs.sh
-	$(PY) -m pytest -q $(BOTH_CORES) -m "not alone"
+	$(PY) -m pytest -q $(WORKERS) -m "not alone"
 	$(PY) -m pytest -q -m alone
 
 test-versions: ## run the mock's tests on the lowest and the newest versions of its dependencies that are allowed
 	@.ci/setup dev
 	@tests/ensure_programs.sh
-	$(PY) -m tests.versions -q $(BOTH_CORES) $(ON_VERSIONS)
+	$(PY) -m tests.versions -q $(WORKERS) $(ON_VERSIONS)
 
 zoo: ## install the real clients that tests/zoo runs, each kind in an environment of its own (once; a minute or two)
 	@.ci/setup dev
