@@ -206,6 +206,25 @@ def strangers(run: Run, found: dict[str, Readings] | None) -> list[str]:
     return problems
 
 
+def real(run: Run, found: dict[str, Readings] | None) -> list[str]:
+    """What a run that says it was played in virtual time can hold only if it was not."""
+    manifest, samples = run.manifest, run.samples
+    problems = []
+    if manifest.target_kind != "mock" or manifest.world is None:
+        problems.append("in virtual time only a mock of the run's own can be asked")
+    if found is not None:
+        problems.append("health readings, though virtual time has no machine")
+    planned, ready, sent = (samples.numbers(name) for name in ("planned_s", "ready_s", "sent_s"))
+    with np.errstate(invalid="ignore"):
+        late = int(np.count_nonzero(sent - np.where(np.isnan(ready), planned, ready) > _ROUNDED_S))
+    if late:
+        problems.append(f"tries that left late, though nobody is late in virtual time: {late:,}")
+    opened = int(np.count_nonzero(~np.isnan(samples.numbers("connect_ms"))))
+    if opened:
+        problems.append(f"connections, though virtual time has no network: {opened:,}")
+    return problems
+
+
 def unread(run: Run, found: dict[str, Readings], begin: float) -> list[str]:
     """Workers whose health readings are not there, do not follow each other, or leave out a part of their work.
 

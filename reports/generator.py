@@ -7,12 +7,15 @@ import numpy as np
 from reports.health import Readings
 from reports.lateness import UNREAD, Limits, late, stalls
 from reports.measured import Measured
-from reports.rules import CPU_SHARE, SPAN_S, TOLD_SHARE, WAIT_SHARE, check, judged, percent
+from reports.rules import CPU_SHARE, SPAN_S, TOLD_SHARE, VIRTUAL, WAIT_SHARE, check, judged, percent
 from reports.values import Check, Result
 
 
 def generator(measured: Measured, found: dict[str, Readings] | None, limits: Limits) -> tuple[Check, ...]:
     """Its checks, from the readings of each worker; None where nothing was recorded."""
+    if measured.manifest.virtual:
+        names = ("generator stalls", "generator CPU", "generator waiting")
+        return _dispatch(measured, limits.late_ms), *(check(name, Result.NOT_APPLICABLE, VIRTUAL) for name in names)
     return (
         _dispatch(measured, limits.late_ms),
         stalls("generator stalls", found, limits),

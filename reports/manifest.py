@@ -112,6 +112,8 @@ class Manifest(msgspec.Struct, frozen=True):
     mock_died: bool = False
     processes: _Count = 1
     time_scale: _Factor = 1.0
+    virtual: bool = False
+    """Whether it was played in virtual time: the model's moments, which no clock, machine or network had a part in."""
     max_in_flight: _Count | None = None
     """How many calls one worker may have under way; beyond it they are never sent. Of an open load."""
     workers: tuple[Worker, ...] = ()

@@ -10,7 +10,7 @@ from reports.dependence import Floats
 from reports.health import Readings
 from reports.lateness import Limits, late, stalls
 from reports.measured import Measured
-from reports.rules import RESIDUAL_MS, RESIDUAL_SHARE, TOLD_SHARE, check, judged
+from reports.rules import RESIDUAL_MS, RESIDUAL_SHARE, TOLD_SHARE, VIRTUAL, check, judged
 from reports.sample import MOCK_WORKER
 from reports.stats import smallest
 from reports.values import Check, Result
@@ -22,7 +22,12 @@ def mock(measured: Measured, found: dict[str, Readings] | None, limits: Limits) 
     if measured.manifest.target_kind != "mock":
         return tuple(check(name, Result.NOT_APPLICABLE, "the target is not the mock") for name in names)
     own = measured.manifest.world is not None
-    return _lateness(measured, limits.late_ms), _stalls(found, limits, own=own), _residual(measured)
+    stalled = (
+        check("mock stalls", Result.NOT_APPLICABLE, VIRTUAL)
+        if measured.manifest.virtual
+        else _stalls(found, limits, own=own)
+    )
+    return _lateness(measured, limits.late_ms), stalled, _residual(measured)
 
 
 def _told(measured: Measured, values: Floats) -> tuple[npt.NDArray[np.bool_], str]:

@@ -20,6 +20,7 @@ STALL_MS: Final = 250.0
 STALLED_SHARE: Final = 0.01
 SPAN_S: Final = 5.0
 SHORTEST_S: Final = 1.0
+VIRTUAL: Final = "virtual time: no process of it could be late"
 CPU_SHARE: Final = 0.90
 WAIT_SHARE: Final = 0.10
 FULL_SHARE: Final = 0.95  # of a worker's pool, where calls were never sent because it was full

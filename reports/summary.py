@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from reports import health, tables, validity
@@ -14,6 +16,11 @@ from reports.measured import Measured
 from reports.metrics import METRICS
 from reports.values import SUMMARY_VERSION, Ledger, Result, Summary
 from reports.verdict import judge_run, offered_load
+
+VIRTUAL_NOTE: Final = (
+    "Virtual time: nothing was timed. Every moment is what the mock's world plans; network, connections, and the speed "
+    "of machines have no part in it."
+)
 
 
 def summarise(run: Run, gates: tuple[Gate, ...]) -> Summary:
@@ -37,7 +44,7 @@ def summarise(run: Run, gates: tuple[Gate, ...]) -> Summary:
     unscoped = tuple(gate for gate in gates if not gate.scope)
     return Summary(
         schema_version=SUMMARY_VERSION,
-        verdict=judge_run(checks, judged, answered=answered(measured)),
+        verdict=judge_run(checks, judged, answered=answered(measured), virtual=run.manifest.virtual),
         gates=judged,
         checks=checks,
         metrics={name: metric.estimate(measured, unscoped) for name, metric in METRICS.items()},
@@ -69,6 +76,8 @@ def answered(measured: Measured) -> bool:
 
 def _notes(measured: Measured, ledger: Ledger) -> list[str]:
     notes = []
+    if measured.manifest.virtual:
+        notes.append(VIRTUAL_NOTE)
     scheduled = measured.observed("scheduled")
     if scheduled.censored:
         notes.append(

@@ -14,7 +14,7 @@ from reports.health import Readings
 from reports.lateness import Limits
 from reports.measured import Measured
 from reports.mock import mock
-from reports.rules import check, judged
+from reports.rules import VIRTUAL, check, judged
 from reports.sample import HEALTH, MOCK_WORKER, Outcome
 from reports.values import Check, Ledger, Result
 
@@ -79,6 +79,9 @@ def _coherent(name: str, problems: list[str], good: str) -> Check:
 
 def _workers(run: Run, readings: dict[str, Readings] | None, begin: float) -> Check:
     problems = coherence.strangers(run, readings)
+    if run.manifest.virtual:
+        problems += coherence.real(run, readings)
+        return _coherent("workers", problems, VIRTUAL)
     if readings is not None:
         problems += coherence.unread(run, readings, begin)
     if readings is None and not problems:

@@ -90,10 +90,12 @@ def _all_good(run: Run) -> Run:
     return replace(run, samples=samples.holding(**moments, **words))
 
 
-def judge_run(checks: tuple[Check, ...], gates: tuple[GateResult, ...], *, answered: bool = True) -> Judgement:
+def judge_run(
+    checks: tuple[Check, ...], gates: tuple[GateResult, ...], *, answered: bool = True, virtual: bool = False
+) -> Judgement:
     """The verdict: INVALID before FAIL before INCONCLUSIVE before PASS, with all its reasons.
 
-    `answered`: whether anything went well; a run in which nothing did never passes.
+    `answered`: whether anything went well; a run in which nothing did never passes. `virtual`: nothing was timed.
     """
     invalid = tuple(f"{c.name}: {c.said}" for c in checks if c.result is Result.INVALID)
     unknown = _unknown(checks)
@@ -121,7 +123,8 @@ def judge_run(checks: tuple[Check, ...], gates: tuple[GateResult, ...], *, answe
         why = f"{what} kept, but whether the generator was healthy is unknown: {unknown[0]}"
         return _judgement(Verdict.INCONCLUSIVE, why, unknown)
     unseen = [c.name for c in checks if c.result is Result.UNKNOWN]
-    sound = f"but nothing was recorded of {' and '.join(unseen)}" if unseen else "and the measurement is sound"
+    good = f"and the {'simulation' if virtual else 'measurement'} is sound"
+    sound = f"but nothing was recorded of {' and '.join(unseen)}" if unseen else good
     return _judgement(Verdict.PASS, f"{what} kept, {sound}", ())
 
 

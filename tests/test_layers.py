@@ -75,7 +75,7 @@ SCENARIOS_MAY_IMPORT = (
     "mock_server.exits",
     "mock_server.schema",
 )
-RUNNERS = ("scenarios.command.run", "scenarios.command.target")
+RUNNERS = ("scenarios.command.run", "scenarios.command.target", "scenarios.players.virtual")
 RUN_MAY_IMPORT = (*SCENARIOS_MAY_IMPORT, "mock_server.virtual", "mock_server.config", "mock_server.launch")
 NOT_IN_REPORTS = frozenset({*LOCUST, "starlette", "uvicorn", "scenarios"})
 REPORTS_MAY_IMPORT = ("reports", "mock_server.contract", "mock_server.exits")

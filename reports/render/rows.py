@@ -256,13 +256,13 @@ def facts(summary: Summary) -> Table:
         "World": manifest.world or "none",
         "Seed": "none" if manifest.seed is None else str(manifest.seed),
         "API key": manifest.api_key or "none",
-        "Started": moment(manifest.started_at),
+        "Started": "in virtual time, which has no date" if manifest.virtual else moment(manifest.started_at),
         "Windows": f"warm-up {manifest.warmup_s:g} s, measured {manifest.duration_s:g} s, "
         f"drain up to {manifest.drain_s:g} s, ended at {manifest.ended_s:.1f} s",
         "Client timeout": "none" if manifest.timeout_s is None else f"{manifest.timeout_s:g} s",
         "In flight": f"mean {number(round(summary.in_flight_mean, 1))}, "
         f"at most {number(summary.in_flight_max)} (weighted by time)",
-        "Connections": _connections(summary.connections),
+        "Connections": "" if manifest.virtual else _connections(summary.connections),
         "Processes": number(manifest.processes),
         "Command": " ".join(manifest.argv),
         "Machine": ", ".join(f"{name} {value}" for name, value in manifest.machine.items()),

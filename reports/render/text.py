@@ -57,6 +57,8 @@ def _cause(row: ErrorRow) -> str:
 def render(summary: Summary, report: Path) -> str:
     """Return verdict, why, gates, most frequent errors, key numbers and where the report is."""
     lines = [f"{summary.verdict.verdict}  {summary.verdict.why}", ""]
+    if summary.manifest.virtual:
+        lines.insert(1, "in virtual time: the world's own moments, nothing of which was timed")
     lines += [f"  {MARKS[gate.result]:<10} {gate.said}" for gate in summary.gates]
     broken = [check for check in summary.checks if check.result in (Result.INVALID, Result.UNKNOWN)]
     lines += [f"  {MARKS[check.result]:<10} {check.name}: {check.said}" for check in broken]

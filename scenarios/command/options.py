@@ -174,6 +174,11 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         "--time-scale", type=time_scale, metavar="X", help="factor on the own mock's durations, such as 0.1 (1)"
     )
     where.add_argument(
+        "--virtual",
+        action="store_true",
+        help="play it in virtual time: the own mock and the clients in one process, without network or waiting",
+    )
+    where.add_argument(
         "--target-is-mock", action="store_true", help="the target is a mock-server: also send what only it answers"
     )
     how = run.add_argument_group("how much")

@@ -7,7 +7,7 @@ import os
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,6 +22,8 @@ from scenarios.model.script import limited, scripted_calls
 from scenarios.model.toml import line_of
 from scenarios.model.workload import masked
 from scenarios.record.plan import Plan, Trouble
+
+VIRTUAL_TARGET: Final = "virtual time"
 
 
 def gates_in(path: Path) -> tuple[Gate, ...]:
@@ -42,6 +44,7 @@ def effective(args: argparse.Namespace) -> Scenario:
     Raises `UsageError` for a scenario that cannot be used, and for options that contradict it or each other.
     """
     _check_target(args)
+    _check_virtual(args)
     scenario = find(args.scenario)
     load = _load(args, scenario)
     options = {
@@ -173,6 +176,20 @@ def _check_target(args: argparse.Namespace) -> None:
         raise UsageError(f"--target needs a key: set ${API_KEY_VARIABLE} or give --api-key")
 
 
+def _check_virtual(args: argparse.Namespace) -> None:
+    """Refuse what means nothing to a run without network, machine or time."""
+    if not args.virtual:
+        return
+    given = {
+        "--target": "a gateway elsewhere cannot jump ahead in time",
+        "--processes": "one process plays it, in one order; to be quicker, make --duration or --rate less",
+    }
+    for option, why in given.items():
+        name = option.removeprefix("--")
+        if getattr(args, name) not in (None, 1):
+            raise UsageError(f"--virtual plays the run's own mock in virtual time, so {option} means nothing: {why}")
+
+
 def _check_script(args: argparse.Namespace) -> None:
     given = {
         "--rate": args.rate,
@@ -232,14 +249,15 @@ def plan_of(
     mock: str | None,
     troubles: tuple[Trouble, ...] = (),
 ) -> Plan:
-    """The plan; ``mock`` is the address of the run's own mock, ``None`` with ``--target``."""
+    """The plan; ``mock`` is the address of the run's own mock, ``None`` with ``--target`` or ``--virtual``."""
     key = args.api_key or LOAD_TEST_KEY
     return Plan(
-        run_id=name,
+        # What is played in virtual time depends on nothing but the plan, and names no moment of ours.
+        run_id=f"virtual-{scenario.name}" if args.virtual else name,
         scenario=scenario,
         world=scenario.world if args.target is None else None,
         seed=args.seed,
-        target=args.target or mock or "",
+        target=args.target or mock or VIRTUAL_TARGET,
         target_kind="mock" if _speaks_mock(args) else "external",
         api_key=masked(key),
         processes=args.processes,
@@ -250,6 +268,7 @@ def plan_of(
         argv=without_secrets(argv, key),
         owner_pid=os.getpid(),
         troubles=troubles,
+        virtual=args.virtual,
     )
 
 

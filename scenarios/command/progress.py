@@ -43,10 +43,14 @@ class Display:
         self._every_s = _TERMINAL_EVERY_S if self._terminal else _PLAIN_EVERY_S
         self._next_s = self._every_s
 
-    def show(self, now_s: float, progress: Callable[[], Progress]) -> None:
-        """Show where the run stands at ``now_s`` on its clock, if it is time again."""
-        if now_s >= self._next_s:
-            self._next_s = now_s + self._every_s
+    def show(self, now_s: float, progress: Callable[[], Progress], spent_s: float | None = None) -> None:
+        """Show where the run stands at ``now_s`` on its clock, if it is time again.
+
+        ``spent_s`` is how long it has taken so far, where its clock does not say so.
+        """
+        spent_s = now_s if spent_s is None else spent_s
+        if spent_s >= self._next_s:
+            self._next_s = spent_s + self._every_s
             self._write(describe(self._plan, now_s, progress()))
 
     def line(self, text: str) -> None:

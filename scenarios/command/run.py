@@ -26,8 +26,10 @@ from scenarios.command.options import UsageError
 from scenarios.command.prepare import check_out, claim, effective, now_utc, plan_of, run_id
 from scenarios.command.progress import Display
 from scenarios.command.target import OwnMock, probe, python_path
+from scenarios.command.virtual import check_playable, play
 from scenarios.command.watch import MockWatch
 from scenarios.command.workers import Workers
+from scenarios.players.virtual import StandstillError
 from scenarios.record.manifest import write_manifest
 from scenarios.record.merge import Merged, ending_of, merge
 from scenarios.record.plan import ORIGIN, PLAN, Origin, Plan, Trouble, load_plan, save, script_of, times_of, window_s
@@ -76,13 +78,16 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     interrupts = Interrupts()
     with interrupts.caught(), contextlib.ExitStack() as stack:
         mock = None
-        if args.target is None:
+        if args.target is None and not args.virtual:
             mock = OwnMock(scenario.world, args.seed, scale)
             stack.callback(mock.stop)
             probe(mock.url)
         plan = plan_of(args, argv, scenario, name, mock.url if mock else None, troubles)
+        key = args.api_key or LOAD_TEST_KEY
+        if args.virtual:
+            check_playable(plan)
         claim(out)
-        code = _drive(plan, out, args.api_key or LOAD_TEST_KEY, interrupts, mock)
+        code = _simulate(plan, out, key, interrupts) if args.virtual else _drive(plan, out, key, interrupts, mock)
     if code is None:
         code = judge(out, inconclusive_ok=args.inconclusive_ok)
     died = mock is not None and mock.death() is not None
@@ -108,14 +113,39 @@ def _troubles(world: str, scale: float) -> tuple[Trouble, ...]:
     return tuple(Trouble(i.kind, i.match, i.at * scale, wall(i.lasts), wall(i.every)) for i in incidents)
 
 
-def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts, mock: OwnMock | None) -> int | None:
-    """The run itself; an exit code where there is nothing to judge."""
+def _begin(plan: Plan, out: Path) -> Path:
+    """Write down what is to be done; the folder of parts."""
     # Absolute, since the workers live in it.
     folder = (out / PARTS).absolute()
     folder.mkdir()
     save(folder, PLAN, plan)
     calls = len(times_of(plan)) or len(script_of(plan))
     write_manifest(out, plan, None, ended_s=0.0, interrupted=True, planned_calls=calls)
+    return folder
+
+
+def _simulate(plan: Plan, out: Path, api_key: str, interrupts: Interrupts) -> int | None:
+    """The run itself, in virtual time; an exit code where there is nothing to judge."""
+    folder = _begin(plan, out)
+    put(f"{plan.scenario.name}: {plan.load} in virtual time, recording to {out}")
+    try:
+        played = play(plan, folder, api_key, lambda: interrupts.count > 0)
+    except StandstillError as problem:
+        shutil.rmtree(out)
+        raise UsageError(f"{problem}; nothing was written") from None
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be written ({error.strerror or error}); run it again elsewhere") from None
+    merged = _merge(out, interrupted=interrupts.count > 0 or played.wrong_key, ended_s=played.ended_s)
+    if interrupts.count and not merged.handed_on:
+        shutil.rmtree(out)
+        complain("load-test", _NOTHING_SENT)
+        return Exit.INTERRUPTED
+    return _after(plan, out, merged, played.wrong_key)
+
+
+def _drive(plan: Plan, out: Path, api_key: str, interrupts: Interrupts, mock: OwnMock | None) -> int | None:
+    """The run itself; an exit code where there is nothing to judge."""
+    folder = _begin(plan, out)
     workers = Workers(plan, folder, api_key)
     try:
         problem = _wait_until_ready(workers, interrupts)

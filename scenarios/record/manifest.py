@@ -88,6 +88,7 @@ def write_manifest(
         "planned_calls": planned_calls,
         "processes": plan.processes,
         "time_scale": plan.time_scale,
+        "virtual": plan.virtual,
         "workers": workers,
         "labels": plan.labels,
         "gates": scenario.gates,

@@ -174,7 +174,8 @@ def merge(
     parts = _parts(plan, folder)
     merged = Merged()
     _write(run_dir / SAMPLES, SAMPLE_SCHEMA, _sample_batches(plan, parts, merged, curtailed=curtailed))
-    _write(run_dir / HEALTH, HEALTH_SCHEMA, _health_batches(parts, folder, origin))
+    if not plan.virtual:  # where nothing can be late, nothing is read
+        _write(run_dir / HEALTH, HEALTH_SCHEMA, _health_batches(parts, folder, origin))
     if merged.stopped_s is None and interrupted:
         merged.stopped_s = merged.last_s
     write_manifest(

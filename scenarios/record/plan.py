@@ -35,6 +35,7 @@ class Plan(msgspec.Struct, frozen=True):
     """One run. ``scenario`` is whole, with what the options change, so that nobody looks it up again.
 
     ``world`` is the run's own mock's; ``None`` with a target. ``owner_pid`` is the process that waits for the workers.
+    ``virtual``: it is played in virtual time, by that process itself.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class Plan(msgspec.Struct, frozen=True):
     argv: tuple[str, ...]
     owner_pid: int
     troubles: tuple[Trouble, ...] = ()
+    virtual: bool = False
 
     @property
     def load(self) -> Load:
@@ -88,6 +90,10 @@ class Origin(msgspec.Struct, frozen=True):
     monotonic_s: float
     unix_s: float
     world_s: float = 0.0
+
+
+# In virtual time a run and its world begin with the calendar, so that nothing of the real one gets into the record.
+VIRTUAL_ORIGIN: Final = Origin(0.0, 0.0)
 
 
 def save(folder: Path, name: str, value: msgspec.Struct) -> None:

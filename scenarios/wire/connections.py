@@ -16,13 +16,12 @@ import httptools
 from gevent import monkey, socket, ssl
 
 from scenarios.model.workload import Call
+from scenarios.wire.asking import REST_S, IncompleteBodyError, NoAnswerError, head_lines
 from scenarios.wire.reader import HEADERS, Reader, Reading
 
 # Servers close idle connections after 5 s at the earliest (uvicorn, Node.js); a connection is not reused when
 # its server may be closing it at the same moment.
 _IDLE_S: Final = 3.0
-# How long a stream that has said [DONE] may take to end its body too, so that its connection can be used again.
-_REST_S: Final = 1.0
 _READ_BYTES: Final = 1 << 16
 _KEPT_HEADERS: Final = {name.encode(): name for name in (*HEADERS, "content-length", "transfer-encoding")}
 _NOBODY: Final = Reader(stream=False)
@@ -30,14 +29,6 @@ _READ: Final = 1
 _poll: Final = monkey.get_original("select", "poll")
 
 Clock = Callable[[], float]
-
-
-class IncompleteBodyError(ConnectionError):
-    """The connection closed before the answer's framing said so."""
-
-
-class NoAnswerError(ConnectionError):
-    """The connection closed before any byte of an answer."""
 
 
 class _Connection:
@@ -119,7 +110,7 @@ class _Connection:
         while not self._read():
             if reader.done:
                 over_s = self.now
-                with gevent.Timeout(_REST_S, False):
+                with gevent.Timeout(REST_S, False):
                     while not self._read():
                         pass
                 self.keep = self.keep and self.done
@@ -202,11 +193,7 @@ class ConnectionPool:
         lines = [
             f"{call.method} {self._base_path}{call.path} HTTP/1.1",
             f"Host: {self._authority}",
-            f"Authorization: Bearer {call.key or self._api_key}",
-            f"Content-Type: {call.content_type}",
-            f"Accept: {'text/event-stream' if call.stream else 'application/json'}",
-            "User-Agent: apiflowx-harness",
-            *(f"{name}: {value}" for name, value in call.headers),
+            *(f"{name}: {value}" for name, value in head_lines(call, self._api_key)),
             "Content-Length: ",
         ]
         return "\r\n".join(lines).encode("latin-1")

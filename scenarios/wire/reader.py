@@ -218,7 +218,11 @@ class Reader:
         self.reading.outcome, self.reading.error_code = Outcome.MALFORMED, self._fault or "BadHttp"
         return self.reading
 
+    def given_up(self) -> Reading:
+        """The client's patience is over."""
+        return self.stopped(Outcome.TIMEOUT, "Timeout")
+
     def stopped(self, outcome: Outcome, reason: str | None) -> Reading:
-        """The client itself gave up: its timeout, or a fault of the generator."""
+        """The client itself ended it: by its timeout, or by a fault of the generator."""
         self.reading.outcome, self.reading.error_code = outcome, reason
         return self.reading

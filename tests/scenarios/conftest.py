@@ -164,13 +164,14 @@ def finished(
         pool.shutdown(cancel_futures=True)
 
 
+def read_rows(run_dir: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.ParquetFile(run_dir / "samples.parquet").read().to_pylist()
+    return found
+
+
 @pytest.fixture
 def rows() -> Callable[[Path], list[dict[str, Any]]]:
-    def read(run_dir: Path) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = pq.ParquetFile(run_dir / "samples.parquet").read().to_pylist()
-        return found
-
-    return read
+    return read_rows
 
 
 @pytest.fixture

@@ -236,7 +236,7 @@ def test_a_client_that_gives_up_closes_its_connection(
 def test_a_stream_is_over_at_done_even_if_its_body_is_not(
     server: CountingServer, ask: Callable[..., Reading], events: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "_REST_S", 0.05)
+    monkeypatch.setattr(connections, "REST_S", 0.05)
     server.answer = streamed(events, end=b"")
     reading = ask(stream=True)
     assert (reading.outcome, reading.chunks) == (Outcome.OK, 3)

@@ -219,7 +219,7 @@ class LocustPlayer:
             with gevent.Timeout(self.plan.timeout_s, _TooSlow):
                 reading = self._connections.exchange(payload, reader)
         except _TooSlow:
-            reading = reader.stopped(Outcome.TIMEOUT, "Timeout")
+            reading = reader.given_up()
         except Exception as error:  # a fault of the generator itself: it must not pass for the gateway's
             reading = reader.stopped(Outcome.LOST, type(error).__name__)
         feedback = self._book.end(attempt, reading, self.now())

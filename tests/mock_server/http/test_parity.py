@@ -1,6 +1,7 @@
-"""The same calls on every way through the mock: at once in uvicorn's protocol, through its cycle, and as plain ASGI.
+"""The same calls on every way through the mock: at once in uvicorn's protocol, through its cycle, as plain ASGI, and
+in virtual time.
 
-Three mocks of one seed get thousands of calls of every kind. Time stands still but for jumps to what is waited for, so
+Mocks of one seed get thousands of calls of every kind. Time stands still but for jumps to what is waited for, so
 that every byte must be the same, what `Server-Timing` and the rate-limit headers say included.
 """
 
@@ -21,8 +22,11 @@ from mock_server.contract.accounts import TEST_KEYS
 from mock_server.core.engine import Engine
 from mock_server.core.faults import FRAMINGS, KINDS, STAGES, TABLE, FaultError, parse_fault
 from mock_server.core.rules import FaultRule, Match
+from mock_server.core.scope import Scope
+from mock_server.edge.answers import length_line
 from mock_server.edge.journal import Entry
 from mock_server.http.app import MockApp
+from mock_server.virtual import Agenda, Asked, VirtualMock
 from tests.mock_server.served import MADE_BY_THE_SERVER, Call, Got, Served
 from tests.mock_server.wire import PATH
 
@@ -130,9 +134,48 @@ def a_mock(seed: int, world: str = WORLD) -> MockApp:
     """A mock whose time jumps, and otherwise stands still."""
     clock = SimClock(1.0, lambda: 1000.0)
     clock.jump_by_itself()
-    return MockApp(
-        Engine(build_world(world, "parity.toml"), seed, 0.0), clock, lambda: 1.8e9, world_name="", version="1"
-    )
+    return MockApp(Engine(build_world(world, "parity.toml"), seed, 0.0), clock, clock.now, world_name="", version="1")
+
+
+def in_order(got: Got) -> Got:
+    """An answer with its header lines sorted, since Starlette sends those of a 404 in an order of its own."""
+    return got._replace(headers=sorted(got.headers))
+
+
+class Virtually:
+    """A mock in virtual time, and the one client it has at a time."""
+
+    def __init__(self, seed: int, world: str) -> None:
+        self._agenda = Agenda()
+        self.mock = VirtualMock(build_world(world, "parity.toml"), seed, 1.0, self._agenda)
+
+    def scope(self, test: str) -> Scope:
+        return self.mock.engine.scope(test, self._agenda.now)
+
+    def answer(self, call: Call) -> Got:
+        self._status, self._headers, self._writes, self._over = 0, list[tuple[bytes, bytes]](), list[bytes](), ""
+        lines = [(name.decode(), value.decode()) for name, value in call.headers]
+        self.mock.ask(Asked.of(call.method, call.path + call.query.decode(), lines), call.body, self)
+        while not self._over:
+            self._agenda.act()
+        if dict(self._headers).get(b"content-type", b"")[:17] != b"text/event-stream" and self._status:
+            self._writes = [b"".join(self._writes)]
+            if b"content-length" not in dict(self._headers):
+                self._headers.append(length_line(self._writes[0]))
+        return Got(self._status, self._headers, self._writes, self._over != "end")
+
+    def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self._status, self._headers = status, list(headers)
+
+    def part(self, data: bytes) -> None:
+        self._writes += [data] if data else []
+
+    def end(self, data: bytes) -> None:
+        self.part(data)
+        self._over = "end"
+
+    def cut(self, *, reset: bool) -> None:
+        self._over = "reset" if reset else "fin"
 
 
 async def plainly(mock: MockApp, call: Call) -> Got:
@@ -174,25 +217,29 @@ def comparable(entry: Entry) -> dict[str, Any]:
 
 
 async def play(seed: int, world: str, calls: int, *, cuts: bool) -> tuple[set[int], set[str], int]:
-    """All calls on all three ways, or on the mock's own two where faults cut connections.
+    """All calls on all ways, or on all but plain ASGI where faults cut connections.
 
     Gives the statuses and endings seen, and how many more were answered at once on one.
     """
     dice = random.Random(seed)  # noqa: S311 - the same calls every time
     fast, slow, plain = Served(a_mock(seed, world)), Served(a_mock(seed, world), split=True), a_mock(seed, world)
     mocks = (fast.mock, slow.mock) if cuts else (fast.mock, slow.mock, plain)
+    virtual = Virtually(seed, world)
     statuses = set[int]()
     for number in range(calls):
         if dice.random() < 0.05:
             rule = some_rule(dice, cuts)
             for mock in mocks:
                 mock.context.scope(rule.match.test).queued.add(rule)
+            virtual.scope(rule.match.test).queued.add(rule)
         call = some_call(dice, cuts)
         got = await fast.answer(call)
         assert got == await slow.answer(call), (number, call)
         assert cuts or got == await plainly(plain, call), (number, call)
+        assert in_order(got) == in_order(virtual.answer(call)), (number, call)
         statuses.add(got.status)
-    entries = [[record.entry for record in mock.context.journal.records()] for mock in mocks]
+    journals = [*(mock.context.journal for mock in mocks), virtual.mock.journal]
+    entries = [[record.entry for record in journal.records()] for journal in journals]
     for first, *others in zip(*entries, strict=True):
         assert all(comparable(other) == comparable(first) for other in others)
     return statuses, {entry.ending for entry in entries[0]}, fast.at_once - slow.at_once
