@@ -231,7 +231,7 @@ async def play(seed: int, world: str, calls: int, *, cuts: bool) -> tuple[set[in
             rule = some_rule(dice, cuts)
             for mock in mocks:
                 mock.context.scope(rule.match.test).queued.add(rule)
-            virtual.scope(rule.match.test).queued.add(rule)
+            virtual.scope(rule.match.test or "").queued.add(rule)
         call = some_call(dice, cuts)
         got = await fast.answer(call)
         assert got == await slow.answer(call), (number, call)
