@@ -78,6 +78,11 @@ REMOTE = ("--target", "http://127.0.0.1:1", "--api-key", "k")
         (("run", "steady", *REMOTE, "--world", "calm"), "--world"),
         (("run", "steady", *REMOTE, "--time-scale", "2"), "--time-scale"),
         (("run", "steady", "--target-is-mock"), "needs --target"),
+        (
+            ("run", "steady", "--virtual", "--target", "http://127.0.0.1:1", "--api-key", "k"),
+            "so --target means nothing",
+        ),
+        (("run", "steady", "--virtual", "--processes", "2"), "so --processes means nothing"),
         (("run", "steady", "--api-key", "a\r\nb", "--target", "http://127.0.0.1:1"), "header"),
         (("run", "smoke", "--rate", "5"), "script"),
         (("run", "smoke", "--processes", "2"), "script"),
