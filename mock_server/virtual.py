@@ -105,8 +105,8 @@ class Receiver(Protocol):
     def head(self, status: int, headers: Headers) -> None:
         """The head of the answer."""
 
-    def part(self, data: bytes) -> None:
-        """A part of the body, as it was written."""
+    def part(self, data: bytes, at: float) -> None:
+        """A part of the body, written ``at`` a moment that may be past: the pieces of a stream are told together."""
 
     def end(self, data: bytes) -> None:
         """The last part of the body, which may be empty; its framing is complete."""
@@ -186,48 +186,65 @@ class Playing:
     def begin(self, decision: Session | Refusal) -> None:
         """Make the first moves."""
         self._moves = Script(self._exchange, self._agenda.now / self._scale).moves(decision)
-        self._play(None)
+        self._play(None, self._agenda.now / self._scale)
+
+    def catch_up(self) -> None:
+        """Let the client hear of all that was sent to it before now."""
+        if self._moves is not None and self._until < self._agenda.now / self._scale:
+            self._play(self._until, self._agenda.now / self._scale)
 
     def leave(self) -> None:
         """The client leaves before its answer is complete."""
+        self.catch_up()
         self._exchange.notes.left = self._agenda.now
         self._receiver = None
-        self._play(None)
+        self._play(None, self._agenda.now / self._scale)
 
     def _wake(self) -> None:
         # Rounding must not lose what was waited for.
-        self._play(max(self._agenda.now / self._scale, self._until))
+        self._play(self._until, max(self._agenda.now / self._scale, self._until))
 
-    def _play(self, moment: float | None) -> None:
-        """Tell the script the time, and make moves until one has to wait or the script is over."""
-        moves, agenda, scale = self._moves, self._agenda, self._scale
+    def _play(self, moment: float | None, now: float) -> None:
+        """Tell the script the ``moment`` it waited for, and make moves until one has to wait or the script is over."""
+        moves = self._moves
         if moves is None:  # it is over since its client left
             return
-        now = agenda.now / scale if moment is None else moment
+        at = now if moment is None else moment
         try:
             move = moves.send(moment)
             while True:
                 if type(move) is Until:
                     if move.at > now:
-                        self._until = move.at
-                        if move.at < inf:
-                            agenda.at(move.at * scale, self._wake)
+                        self._wait(move.at)
                         return
+                    at = max(at, move.at)
                 else:
-                    self._make(move)
-                move = moves.send(None if self._receiver is None else now)
+                    self._make(move, at)
+                move = moves.send(None if self._receiver is None else at)
         except StopIteration:
             pass
         self._moves = self._receiver = None
-        self._exchange.close(now)
+        self._exchange.close(at)
 
-    def _make(self, move: Move) -> None:
+    def _wait(self, until: float) -> None:
+        """Wake when a moment has come.
+
+        Pieces of a stream concern nobody but their client, who hears of all of them at the end of the last, each with
+        the moment at which it was sent.
+        """
+        self._until, exchange = until, self._exchange
+        if exchange.notes.stage == "mid_stream" and exchange.fault is None and exchange.session is not None:
+            until = max(until, exchange.session.attempt.ends_at)
+        if until < inf:
+            self._agenda.at(until * self._scale, self._wake)
+
+    def _make(self, move: Move, at: float) -> None:
         receiver = self._receiver
         if receiver is None:
             return
         match move:
             case Part():
-                receiver.part(move.data)
+                receiver.part(move.data, at * self._scale)
             case Start():
                 self._first_byte()
                 receiver.head(move.status, move.headers)

@@ -84,6 +84,8 @@ class VirtualPlayer:
             self._open()
             while not self._done() and not (self.book.wrong_key or is_over()):
                 pass
+            for visit in self._patience:
+                visit.catch_up()
             self.book.close(self.agenda.now)
         return self.agenda.now
 
@@ -237,12 +239,17 @@ class _Visit:
                 told.setdefault(known, value.decode("latin-1"))
         self._reader.head(status, told)
 
-    def part(self, data: bytes) -> None:
-        agenda, reader = self._player.agenda, self._reader
-        reader.data(data, agenda.now)
+    def part(self, data: bytes, at: float) -> None:
+        reader = self._reader
+        reader.data(data, at)
         if reader.done and self._done_s is None:
-            self._done_s = agenda.now
-            agenda.at(agenda.now + REST_S, self._rest)
+            self._done_s = at
+            self._player.agenda.at(at + REST_S, self._rest)
+
+    def catch_up(self) -> None:
+        """Read all that has come by now."""
+        if self.playing is not None:
+            self.playing.catch_up()
 
     def end(self, data: bytes) -> None:
         now = self._player.agenda.now

@@ -167,11 +167,11 @@ class Virtually:
     def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._status, self._headers = status, list(headers)
 
-    def part(self, data: bytes) -> None:
+    def part(self, data: bytes, at: float) -> None:  # noqa: ARG002 - bytes are compared, not moments
         self._writes += [data] if data else []
 
     def end(self, data: bytes) -> None:
-        self.part(data)
+        self.part(data, 0.0)
         self._over = "end"
 
     def cut(self, *, reset: bool) -> None:
