@@ -16,7 +16,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
-from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from mock_server.contract.errors import INVALID_REQUEST, REQUEST_TIMEOUT, Refusal
@@ -112,6 +112,8 @@ class Reception(HttpToolsProtocol):
             self.parser.feed_data(data)
         except HttpParserUpgrade as offer:
             again, self._declined = self._declined, b""
+            if again:
+                self._read_afresh()
             return again + data[offer.args[0] :]
         except HttpParserCallbackError as error:
             why = error.__context__
@@ -123,6 +125,12 @@ class Reception(HttpToolsProtocol):
         if self.stage != NOTHING:
             self._half_sent(before, len(data))
         return b""
+
+    def _read_afresh(self) -> None:
+        """Read on as on a new connection: the parser takes a head that was read once, and may close, for answered."""
+        self.parser = HttpRequestParser(self)
+        with suppress(AttributeError):  # as uvicorn has it: httptools < 0.6.3
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A line of the head, in place of uvicorn's, or a trailer, which must not pass for one (RFC 9110, 6.5.1).

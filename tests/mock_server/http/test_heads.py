@@ -77,6 +77,34 @@ def test_who_offers_another_protocol_is_answered_in_this_one(
     assert caplog.records == []
 
 
+CLOSING_OFFERS = {
+    "curl": b"Connection: close\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n",
+    "Node.js": b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n",
+}
+
+
+@pytest.mark.parametrize("size", [1_000_000, 7])
+@pytest.mark.parametrize(
+    ("offer", "version"),
+    [*((offer, b"1.1") for offer in CLOSING_OFFERS.values()), (UPGRADES["WebSocket"], b"1.0")],
+    ids=[*CLOSING_OFFERS, "HTTP/1.0"],
+)
+@pytest.mark.parametrize("before", [b"", QUICK], ids=["first", "later"])
+def test_who_offers_another_protocol_and_closes_after_the_answer_is_answered(
+    offer: bytes, version: bytes, size: int, before: bytes
+) -> None:
+    data = before + raw_call().replace(b"HTTP/1.1\r\n", b"HTTP/%b\r\n%b" % (version, offer), 1)
+
+    async def play(client: Client) -> None:
+        await client.send(*(data[start : start + size] for start in range(0, len(data), size)))
+        await answered(client, 2)
+        assert client.statuses() == ([400] if before else []) + [200]
+        assert b"".join(client.transport.written).count(b"connection: close\r\n") == 1
+        assert client.transport.is_closing()
+
+    played(play)
+
+
 def test_a_head_that_offers_another_protocol_has_the_limits_of_every_other() -> None:
     offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
 
