@@ -221,16 +221,25 @@ class Script:
                 return False
 
     def _break(self, kind: Breaking, until: float) -> Iterator[Move]:
-        """End the answer in the fault's way. The call keeps its place and its reservation until that is over."""
+        """End the answer in the fault's way.
+
+        The call keeps its place and its reservation through a stall, and no longer: how long its client takes to read
+        what comes before the break is not the provider's affair.
+        """
+        session = self._exchange.session
+        if session is not None and kind in ("stall", "done_then_hang"):
+            session.held_until = until
+        elif session is not None:
+            session.fail(self._now)
         match kind:
             case "reset":
                 yield Reset()
             case "fin":
                 yield Fin()
             case "stall" | "done_then_hang":
-                if self._exchange.session is not None:
-                    self._exchange.session.held_until = until
                 yield Until(until)
+                if session is not None:
+                    session.fail(self._now)
                 yield Fin()
             case "error_event":
                 yield End(sse.error(self._exchange.request_id))
@@ -251,7 +260,7 @@ class Script:
         if fault.kind == "dribble":
             return (yield from self._dribble(session, whole))
         if (spoiled := spoil(fault.kind, whole)) is not None:
-            return (yield from self._send_spoiled(spoiled))
+            return (yield from self._send_spoiled(session, spoiled))
         if fault.stage == "before_first_token":
             yield from self._do(Start(whole.status, [*whole.headers, length_line(whole.body)]))
             if not (yield from self._passes("before_first_token", attempt.ends_at)):
@@ -272,8 +281,9 @@ class Script:
         session.settle(session.attempt.ends_at)
         return (yield from self._finish(End(b"")))
 
-    def _send_spoiled(self, spoiled: Spoiled) -> Moves:
+    def _send_spoiled(self, session: Session, spoiled: Spoiled) -> Moves:
         self._exchange.ending, self._exchange.struck = "fault", True
+        session.fail(self._now)
         yield from self._do(Start(200, spoiled.headers))
         if spoiled.complete:
             yield from self._do(End(spoiled.body))

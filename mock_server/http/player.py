@@ -21,6 +21,7 @@ from mock_server.http.context import Context
 from mock_server.http.wire import Wire
 
 _ALWAYS_STEERED: Final = -1
+_UNREAD_S: Final = 1.0
 
 
 class Player:
@@ -104,10 +105,10 @@ class Player:
                 await self._flush()
             case Reset():
                 await self._flush()
-                await self._wire.reset()
+                await self._for_client(self._wire.reset())
             case Fin():
                 await self._flush()
-                await self._wire.fin()
+                await self._for_client(self._wire.fin())
             case Until() | Start() | Part() | End():
                 raise AssertionError(move)
             case _:
@@ -120,13 +121,21 @@ class Player:
             await self._for_client(self._wire.catch_up())
 
     async def _for_client(self, what: Awaitable[None]) -> None:
-        """Do what may have to wait for the client: that is waiting as any other, and time may jump meanwhile."""
+        """Do what may have to wait for the client: that is waiting as any other, and time may jump meanwhile.
+
+        Once it takes long, nobody can tell when the call will end.
+        """
         self._clock.fall_asleep(self._wire, inf)
         _let_jump(self._clock)
+        session = self._exchange.session
+        timer = None if session is None else get_running_loop().call_later(_UNREAD_S, _hold, session, inf)
         try:
             await what
         finally:
             self._clock.wake_up(self._wire)
+            if session is not None and timer is not None:
+                timer.cancel()
+                _hold(session, None)
 
     async def _sleep_until(self, at: float) -> None:
         """Wait until a planned moment, or until the client has left."""
@@ -141,6 +150,10 @@ class Player:
                 self._clock.wake_up(wire)
         if not wire.gone and self._clock.steered == self._steered:  # else how late it is says nothing about the mock
             self._context.meter.late.append(-left)
+
+
+def _hold(session: Session, until: float | None) -> None:
+    session.held_until = until
 
 
 def _let_jump(clock: SimClock) -> None:

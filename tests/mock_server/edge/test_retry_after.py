@@ -20,7 +20,7 @@ from mock_server.core.rules import FaultRule, Match
 from mock_server.core.session import Session
 from mock_server.edge.admission import decide
 from mock_server.edge.exchange import Exchange, Exchanges
-from mock_server.edge.moves import Move, Moves, Until
+from mock_server.edge.moves import End, Fin, Move, Moves, Reset, Until
 from mock_server.edge.notes import Notes
 from mock_server.edge.request import Head
 from mock_server.edge.script import Script
@@ -103,11 +103,17 @@ class Played:
 
     def play_until(self, end: float) -> None:
         """Make all moves that are due by then."""
+        for _ in self.moves(end):
+            pass
+
+    def moves(self, end: float = inf) -> Iterator[Move]:
+        """Every move that is due by then, as it is made."""
         while self._next is not None:
             if isinstance(self._next, Until):
                 if self._next.at > end:
                     return
                 self.now = max(self.now, self._next.at)
+            yield self._next
             try:
                 self._next = self._moves.send(self.now)
             except StopIteration:
@@ -282,6 +288,33 @@ def test_a_stalled_call_keeps_its_place_and_its_reservation_until_it_ends(fault:
         assert account.ledger.charged == (0 if held or not told else used)
     assert call.exchange.ending == "fault"
     assert [step.result for step in call.session.steps] == ["ok" if told else "struck"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "stream"),
+    [
+        ("reset;stage=mid_stream", True),
+        ("fin;stage=before_done", True),
+        ("stall;for=2;stage=mid_stream", True),
+        ("done_then_hang;for=2", True),
+        ("error_event", True),
+        ("reset", False),
+        ("reset;stage=before_first_token", False),
+        ("truncated_json", False),
+    ],
+)
+def test_a_broken_call_gives_up_its_place_before_its_connection_is_broken(fault: str, stream: bool) -> None:
+    exchanges, test = Exchanges(SOUND, 1.0, lambda: 0.0), f"broken-by-{fault}"
+    call = Played(exchanges, "hello", fault, stream, test, 0.0)
+    outlook = call.session.outlook()
+    last: Move | None = None
+    for move in call.moves():
+        if isinstance(move, Reset | Fin) or (isinstance(move, End) and "event" in fault):
+            last = move
+            assert not call.account.in_flight
+            assert call.account.ledger.reserved == 0
+            assert call.now <= outlook.ends_by
+    assert last is not None
 
 
 def test_what_a_call_used_is_counted_in_the_minute_once_it_has_told_it() -> None:

@@ -15,8 +15,10 @@ from mock_server.clock import SimClock
 from mock_server.config import build_world
 from mock_server.core.engine import Engine
 from mock_server.edge.timeline import WRITE_CHARS
+from mock_server.http import player
 from mock_server.http.app import MockApp
 from mock_server.http.protocol import MockProtocol
+from mock_server.http.wire import CycleWire
 from tests.mock_server.http.test_parity import a_mock
 from tests.mock_server.http.test_protocol import a_call
 from tests.mock_server.served import Call, Served, Transport, bytes_of, read, until
@@ -27,6 +29,12 @@ HIGH_WATER_BYTES = 65_536  # asyncio's and uvloop's
 LONG = "word " * 20_000
 LONG_WORLD = f"""
 extends = "instant"
+
+[plans.single]
+concurrent = 1
+
+[accounts.sk-single]
+plan = "single"
 
 [[answers]]
 match = {{ contains = "long" }}
@@ -74,6 +82,18 @@ async def answered(served: Served, call: Call) -> int:
 )
 def test_time_jumps_on_beside_a_call_that_waits_for_its_client(waiting: Call, reads: bool) -> None:
     assert asyncio.run(beside(a_mock(0), waiting, reads=reads)) == 200
+
+
+@pytest.mark.parametrize("fault", [b"reset", b"fin", b"stall;for=1", b"truncated_json"])
+def test_time_jumps_on_while_a_connection_is_broken(fault: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def in_vain(wire: CycleWire) -> None:
+        await until(lambda: wire.gone)
+
+    monkeypatch.setattr(CycleWire, "reset", in_vain)
+    monkeypatch.setattr(CycleWire, "fin", in_vain)
+    call = a_call()
+    struck = call._replace(headers=[*call.headers, (b"x-mock-fault", fault)])
+    assert asyncio.run(beside(a_mock(0), struck, reads=True)) == 200
 
 
 class Client(Transport):
@@ -165,6 +185,40 @@ def test_a_client_that_does_not_read_is_sent_no_more_until_it_does_and_then_all_
     mock = long_mock()
     assert text_in(asyncio.run(ask())) == LONG
     assert mock.context.journal.in_flight == 0
+
+
+def test_who_waits_for_a_call_whose_client_does_not_read_is_told_a_day_until_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(player, "_UNREAD_S", 0.0)
+    headers = [(b"authorization", b"Bearer sk-single"), (b"content-type", b"application/json")]
+
+    async def retry_after() -> bytes:
+        call = a_call()
+        got = await asyncio.wait_for(Served(mock).answer(call._replace(headers=headers_of(call))), TIMEOUT_S)
+        assert got.status in (200, 429)
+        return dict(got.headers).get(b"retry-after", b"")
+
+    def headers_of(call: Call) -> list[tuple[bytes, bytes]]:
+        return [line for line in call.headers if line[0] in (b"host", b"content-length")] + headers
+
+    async def ask() -> list[bytes]:
+        call = a_call(text="long", stream=True)
+        client = client_of(mock, call._replace(headers=headers_of(call)), reads=False)
+        assert client.connection is not None
+        told = [await retry_after()]
+        await until(lambda: client.unread > HIGH_WATER_BYTES)
+        await client.let_turn(20)
+        told.append(await retry_after())
+        client.reads = True
+        client.connection.resume_writing()
+        await client.let_turn(5)
+        told.append(await retry_after())
+        await client.let_turn(200)
+        return [*told, await retry_after()]
+
+    mock = long_mock()
+    assert asyncio.run(ask()) == [b"1", b"86400", b"1", b""]
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_long_stream_pays_for_what_was_sent() -> None:
