@@ -26,7 +26,7 @@ class Met(Struct, frozen=True):
 class Coverage(Struct, frozen=True):
     """How much was met: ``percent`` of the ``total`` cells. ``requests`` is how many were looked at.
 
-    ``unfit`` says why nothing that was seen counts as a client's tests.
+    ``unfit`` says why nothing that was seen counts as a client's tests, ``notes`` what it does not rest on.
     """
 
     percent: float
@@ -35,6 +35,7 @@ class Coverage(Struct, frozen=True):
     requests: int
     cells: tuple[Met, ...]
     unfit: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[Cell, ...]:

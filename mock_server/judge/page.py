@@ -37,6 +37,7 @@ def coverage_page(coverage: Coverage) -> str:
         f"<h1>Fault coverage: {escape(share)}</h1>\n"
         f'<progress max="{coverage.total}" value="{coverage.met}" aria-label="{escape(share)}"></progress>\n'
         f"<p>By {coverage.requests:,} requests. What was never met stands first.</p>\n{_unfit(coverage)}"
+        f"{''.join(f'<p>Note: {escape(note)}</p>' for note in coverage.notes)}"
         f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>\n'
         f"<tbody>{rows}</tbody></table></div>\n</html>\n"
     )

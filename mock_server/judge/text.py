@@ -54,7 +54,8 @@ def coverage_text(coverage: Coverage) -> str:
     share = f"{coverage.percent:g} % of {coverage.total} cells met ({coverage.met}), by {coverage.requests:,} requests"
     head = (*COLUMNS, "met")
     rows = [(*each.cell.words, f"{each.count:,}" if each.count else "never") for each in coverage.cells]
-    lines = [share, *filter(None, [coverage.unfit]), "", *_columns([head, *rows])]
+    said = [*filter(None, [coverage.unfit]), *(f"note: {note}" for note in coverage.notes)]
+    lines = [share, *said, "", *_columns([head, *rows])]
     if coverage.missing:
         lines += ["", "never met, and how to:"]
         lines += [f"  {' '.join(word for word in cell.words if word)}: {cell.how}" for cell in coverage.missing]

@@ -6,6 +6,7 @@ from asyncio import FIRST_COMPLETED, Future, ensure_future, get_running_loop, to
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from mock_server.edge.journal import Entry, Journal, Record, newest_first
 from mock_server.http.context import Context
@@ -13,6 +14,7 @@ from mock_server.http.control.asked import Asked, not_found
 from mock_server.http.control.journal import MAX_WAITS, same_test
 from mock_server.http.control.possible import check_test
 from mock_server.judge.coverage import Coverage, cover
+from mock_server.judge.finding import times
 from mock_server.judge.verdict import Verdict, judge
 
 SETTLES_WITHIN_S: Final = 1.0
@@ -57,14 +59,16 @@ async def show_verdict(context: Context, asked: Asked) -> Verdict:
     entries = _entries(context, asked)
     retries: bool = asked.query.retries
     # In a thread: thousands of entries take longer than a planned moment may be late.
-    return await to_thread(judge, entries, says_it_retries=retries, time_scale=context.clock.scale)
+    verdict = await to_thread(judge, entries, says_it_retries=retries, time_scale=context.clock.scale)
+    return replace(verdict, notes=(*verdict.notes, *_forgotten(context, asked)))
 
 
 async def show_coverage(context: Context, asked: Asked) -> Coverage:
     """Which errors and faults the client's tests met, and which never."""
     entries = _entries(context, asked)
     streaming: bool = asked.query.streaming
-    return await to_thread(cover, entries, streaming=streaming, time_scale=context.clock.scale)
+    coverage = await to_thread(cover, entries, streaming=streaming, time_scale=context.clock.scale)
+    return replace(coverage, notes=_forgotten(context, asked))
 
 
 async def attest_outcome(context: Context, asked: Asked) -> Attested:
@@ -110,7 +114,17 @@ async def _finished(journal: Journal, request_id: str, asked: Asked) -> None:
 
 def _entries(context: Context, asked: Asked) -> list[Entry]:
     """The remembered requests of the test, or of all."""
-    test = same_test(asked.test, asked.query.test, "?test=")
+    test = _test(asked)
     if test is not None:
         check_test(test)
     return [record.entry for record in newest_first(context.journal.records(test))]
+
+
+def _forgotten(context: Context, asked: Asked) -> tuple[str, ...]:
+    """A note on the requests that there was no room for in the journal, if there were any."""
+    dropped = context.journal.dropped(_test(asked))
+    return (f"{times(dropped, 'earlier request')} no longer remembered: not judged",) if dropped else ()
+
+
+def _test(asked: Asked) -> str | None:
+    return same_test(asked.test, asked.query.test, "?test=")

@@ -52,7 +52,7 @@ def report_on(
     """The whole report. Where no cell showed anything, nothing is said to be right."""
     verdict = judge(entries, waived=how.waived, not_applicable=how.not_applicable, says_it_retries=how.says_it_retries)
     found: list[Result] = [cell.result for cell in cells]
-    if worst(found) == "NOT_EXERCISED" and verdict.result not in ("FAIL", "WARN"):
+    if worst(found) == "NOT_EXERCISED" and verdict.result != "FAIL":
         result: Result = "NOT_EXERCISED"
     else:
         result = worst([*found, verdict.result])

@@ -7,6 +7,8 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from msgspec.structs import replace
+
 from mock_server.contract.accounts import LOAD_TEST_KEY
 from mock_server.contract.endpoints import TEST_PREFIX
 from mock_server.edge.journal import TEST_RING_SIZE, Entry
@@ -16,7 +18,7 @@ from mock_server.http.control.journal import MAX_WAIT_S, Count, Requests, Waited
 from mock_server.http.control.steering import ClockView
 from mock_server.judge.coverage import Coverage
 from mock_server.judge.verdict import Verdict, excused
-from mock_server.kit.pytest_plugin.plane import MockGoneError, Plane, RefusedError
+from mock_server.kit.pytest_plugin.plane import ForgottenError, MockGoneError, Plane, RefusedError
 from mock_server.kit.pytest_plugin.wanted import Wanted, listing, nearest, read_wanted
 
 __tracebackhide__ = True  # pytest's: a failure shows the line of the test
@@ -100,9 +102,10 @@ class LlmMock:
     """The mock as one test has it: limits, balances, faults, answers, incidents, clock and journal are the test's own.
 
     All that asks or steers raises :class:`RefusedError`, with the mock's own words, for what the mock refuses, and
-    :class:`MockGoneError` where it does not answer. ``requests``, ``wait_for_requests`` and ``assert_called`` take
-    criteria by the names of an :class:`Entry`'s fields, as ``status=502, stream=True``; those that the control plane
-    filters by mean what they mean there.
+    :class:`MockGoneError` where it does not answer. :class:`ForgottenError` says that the journal no longer holds all
+    of the test's requests, where that could hide what is asked for. ``requests``, ``wait_for_requests`` and
+    ``assert_called`` take criteria by the names of an :class:`Entry`'s fields, as ``status=502, stream=True``; those
+    that the control plane filters by mean what they mean there.
     """
 
     api_key = LOAD_TEST_KEY
@@ -167,20 +170,23 @@ class LlmMock:
         return StartedIncident(self._plane, self.test_id, number)
 
     def requests(self, **criteria: object) -> list[Entry]:
-        """What the journal holds of the test's finished requests, in order of arrival."""
+        """The test's finished requests, in order of arrival. Raises :class:`ForgottenError` where some are gone."""
         wanted = self._checked(criteria)
-        return [entry for entry in self._entries() if not wanted.differences(entry)]
+        seen = self._seen()
+        if seen.dropped:
+            raise ForgottenError(f"{_forgotten(seen)}; control('GET', 'requests', limit=…) gives those that are")
+        return [entry for entry in seen.entries if not wanted.differences(entry)]
 
     def wait_for_requests(self, n: int, *, timeout_s: float = 10.0, **criteria: object) -> list[Entry]:
         """Wait until ``n`` requests have finished, and give them all. AssertionError when the time is over before."""
         wanted = self._checked(criteria)
-        found, all_seen = self._at_least(n, wanted, timeout_s)
-        if len(found) < n:
-            raise AssertionError(
-                f"{_counted(found)}{wanted} within {timeout_s:g} s, not {n}{self._stood_still()}; "
-                f"{nearest(wanted, all_seen)}"
-            )
-        return found
+        found, seen = self._at_least(n, wanted, timeout_s)
+        if len(found) >= n:
+            return found
+        said = f"{_counted(found)}{wanted} within {timeout_s:g} s, not {n}"
+        if seen.dropped:
+            raise ForgottenError(f"{said}, but {_forgotten(seen)}")
+        raise AssertionError(f"{said}{self._stood_still()}; {nearest(wanted, seen.entries)}")
 
     def assert_called(
         self, *, times: int | None = None, timeout_s: float = SETTLES_WITHIN_S, **criteria: object
@@ -188,16 +194,20 @@ class LlmMock:
         """Give the matching requests, of which there must be ``times``, or one at least.
 
         What is missing is waited for, ``timeout_s`` at most. Else an AssertionError shows the nearest requests, and in
-        what each differs.
+        what each differs. :class:`ForgottenError` where requests that are no longer remembered may have matched too.
         """
         wanted = self._checked(criteria)
-        found, all_seen = self._at_least(1 if times is None else times, wanted, timeout_s)
-        if len(found) == times or (times is None and found):
+        found, seen = self._at_least(1 if times is None else times, wanted, timeout_s)
+        if times is None and found:
             return found
         said = f"{_counted(found)}{wanted}, not {'any' if times is None else times}"
         if times is not None and len(found) > times:
             raise AssertionError(f"{said}:\n{listing(found)}")
-        raise AssertionError(f"{said}{self._stood_still()}; {nearest(wanted, all_seen)}")
+        if seen.dropped:
+            raise ForgottenError(f"whether there were {times or 'any'}{wanted} cannot be told: {_forgotten(seen)}")
+        if len(found) == times:
+            return found
+        raise AssertionError(f"{said}{self._stood_still()}; {nearest(wanted, seen.entries)}")
 
     def alive(self) -> Alive:
         """With this around a call after a fault: does the client still work?
@@ -258,13 +268,14 @@ class LlmMock:
         """Title and text of what the mock saw of the test, for the report of its failure."""
         title = f"llm_mock: journal of {self.test_id}"
         try:
-            entries = self._entries()
+            seen = self._seen()
             queued = self._ask("GET", "faults", dict[str, Any])["faults"]
             verdict = self.verdict()
         except (MockGoneError, RefusedError) as error:
             return title, f"not to be had: {error}"
-        lines = [f"{self.base_url}, world {self.world}: {_counted(entries)}"]
-        lines += [listing(entries)] if entries else []
+        lines = [f"{self.base_url}, world {self.world}: {_counted(seen.entries)}"]
+        lines += [_forgotten(seen)] if seen.dropped else []
+        lines += [listing(seen.entries)] if seen.entries else []
         for fault in queued:
             rule, unused = fault["rule"], fault["source"] == "queued" and not fault["spent"]
             if unused:
@@ -286,22 +297,22 @@ class LlmMock:
             self._ask("GET", "requests/count", Count, wanted.filters)
         return wanted
 
-    def _entries(self) -> list[Entry]:
-        in_order = self._ask("GET", "requests", Requests, {"limit": TEST_RING_SIZE}).entries[
-            ::-1
-        ]  # it gives the newest first
-        return sorted(in_order, key=lambda entry: entry.arrived_unix_s)
+    def _seen(self) -> Requests:
+        """The test's finished requests, in order of arrival."""
+        seen = self._ask("GET", "requests", Requests, {"limit": TEST_RING_SIZE})
+        newest_last = seen.entries[::-1]
+        return replace(seen, entries=sorted(newest_last, key=lambda entry: entry.arrived_unix_s))
 
-    def _at_least(self, n: int, wanted: Wanted, timeout_s: float) -> tuple[list[Entry], list[Entry]]:
+    def _at_least(self, n: int, wanted: Wanted, timeout_s: float) -> tuple[list[Entry], Requests]:
         """The matching requests, and all, once ``n`` match or the time is over."""
         deadline = time.monotonic() + timeout_s
         while True:
-            entries = self._entries()
-            found = [entry for entry in entries if not wanted.differences(entry)]
+            seen = self._seen()
+            found = [entry for entry in seen.entries if not wanted.differences(entry)]
             left = deadline - time.monotonic()
-            if len(found) >= n or left <= 0 or not self._plane.waits or len(entries) >= TEST_RING_SIZE:
-                return found, entries
-            query = {"count": len(entries) + 1, "timeout": f"{min(left, MAX_WAIT_S):.3f}"}
+            if len(found) >= n or left <= 0 or not self._plane.waits or len(seen.entries) >= TEST_RING_SIZE:
+                return found, seen
+            query = {"count": len(seen.entries) + 1, "timeout": f"{min(left, MAX_WAIT_S):.3f}"}
             self._ask("GET", "requests/wait", Waited, query)
 
     def _stood_still(self) -> str:
@@ -317,3 +328,7 @@ class LlmMock:
 
 def _counted(entries: Sequence[Entry]) -> str:
     return f"{len(entries)} request{'' if len(entries) == 1 else 's'}"
+
+
+def _forgotten(seen: Requests) -> str:
+    return f"{seen.dropped:,} earlier requests are no longer remembered, only the last {seen.remembered_at_most:,}"

@@ -28,6 +28,10 @@ class MockGoneError(RuntimeError):
     """The mock does not answer; the message says what became of it."""
 
 
+class ForgottenError(RuntimeError):
+    """The journal no longer holds all requests of the test, so that what is asked for cannot be told."""
+
+
 class Plane(Protocol):
     """Where a test's mock is asked and steered."""
 

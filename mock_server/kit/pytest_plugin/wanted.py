@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
+import msgspec
+
+from mock_server.contract.endpoints import TEST_PREFIX
 from mock_server.core.account import shown
+from mock_server.core.faults import STAGES
 from mock_server.edge.journal import Entry, Record
 from mock_server.http.control.journal import RequestFilter, matcher
+from mock_server.http.control.judging import Outcome
 from mock_server.judge.words import printable
 from mock_server.schema import did_you_mean
 
@@ -16,6 +22,12 @@ __tracebackhide__ = True  # pytest's: a failure shows the line of the test
 _ASKED: Final = frozenset(RequestFilter.__struct_fields__) - {"test"}
 """What the mock itself can look for, which it refuses where no request could ever match."""
 NAMES: Final = tuple(name for name in Entry.__struct_fields__ if name != "test")
+_TYPES: Final = {**get_type_hints(Entry), **get_type_hints(RequestFilter)}
+_WORDS: Final[Mapping[str, Collection[str]]] = {
+    "left_in": ("", *STAGES),
+    "attested": ("", *get_args(get_type_hints(Outcome)["outcome"])),
+}
+"""The only words that these fields ever hold."""
 _SHOWN: Final = 3
 _LISTED: Final = 50
 
@@ -42,7 +54,11 @@ class Wanted(NamedTuple):
 
 
 def read_wanted(criteria: Mapping[str, Any]) -> Wanted:
-    """Criteria as they were given. Raises TypeError for a name that no entry has, or a filter that filters nothing."""
+    """Criteria as they were given.
+
+    Raises TypeError for a name that no entry has, a filter that filters nothing, and a value of another type than the
+    field's; ValueError for one that the field never has.
+    """
     for name in criteria:
         if name not in NAMES:
             hint = did_you_mean(name, NAMES)
@@ -50,10 +66,40 @@ def read_wanted(criteria: Mapping[str, Any]) -> Wanted:
     filters = {name: value for name, value in criteria.items() if name in _ASKED}
     if nothing := [name for name, value in filters.items() if value is None]:
         raise TypeError(f"{nothing[0]}=None matches every request; leave it out")
+    exact = {name: _possible(name, value) for name, value in criteria.items() if name not in _ASKED}
+    filters = {name: _possible(name, value) for name, value in filters.items()}
     key = filters.get("key")
-    if isinstance(key, str) and not key.startswith("…"):
+    if key is not None and not key.startswith("…"):
         filters["key"] = shown(key)
-    return Wanted(filters, {name: value for name, value in criteria.items() if name not in _ASKED})
+    return Wanted(filters, exact)
+
+
+def _possible(name: str, value: object) -> Any:
+    """The value as a field of this name may have it. Raises TypeError and ValueError where no request's ever does."""
+    try:
+        given = msgspec.convert(value, _TYPES[name])
+    except msgspec.ValidationError as error:
+        raise TypeError(f"{name}={value!r} can match no request: {str(error).lower()}") from None
+    if why := _never(name, given):
+        raise ValueError(f"{name}={value!r} can match no request: {why}")
+    return given
+
+
+def _never(name: str, value: object) -> str:
+    """Why no request's field of this name has the value; empty where one's may."""
+    if isinstance(value, int | float):
+        return "" if 0 <= value < math.inf else "it is never below 0, and always finite"
+    if not isinstance(value, str):
+        return ""
+    if name in _WORDS and value not in _WORDS[name]:
+        return f"{did_you_mean(value, _WORDS[name])}there are {', '.join(map(repr, _WORDS[name]))}"
+    if name == "method" and value != value.upper():
+        return f"methods are in upper case, as {value.upper()!r}"
+    if name == "key_place" and (value != value.lower() or value in ("header", "headers")):
+        return "it is 'path', 'query', 'body', or the name of the header in lower case, as 'authorization'"
+    if name == "path" and value not in ("", "*") and (not value.startswith("/") or value.startswith(TEST_PREFIX)):
+        return f"it begins with / and is without the query and {TEST_PREFIX}ID, as '/v1/llm/auto'"
+    return ""
 
 
 def nearest(wanted: Wanted, entries: Sequence[Entry]) -> str:

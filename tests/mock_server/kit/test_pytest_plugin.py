@@ -236,6 +236,37 @@ def test_the_journal_of_a_failed_test_is_attached_to_its_report(wrong: str) -> N
     assert "journal of" not in part(wrong, "test_world")
 
 
+FORGETS = """
+def test_says_what_it_no_longer_knows(llm_mock):
+    with httpx.Client(base_url=llm_mock.base_url, verify=False) as client:
+        for _ in range(1003):
+            client.get("/llm/auto")
+    llm_mock.assert_called(status=405)
+    llm_mock.wait_for_requests(1000)
+    gone = "3 earlier requests are no longer remembered, only the last 1,000"
+    for claim in (
+        lambda: llm_mock.assert_called(times=0, status=401),
+        lambda: llm_mock.assert_called(times=1000),
+        lambda: llm_mock.assert_called(status=401, timeout_s=0),
+        lambda: llm_mock.wait_for_requests(1003, timeout_s=0.01),
+        lambda: llm_mock.requests(),
+    ):
+        with pytest.raises(RuntimeError, match=gone):
+            claim()
+    with pytest.raises(AssertionError, match="not 2"):
+        llm_mock.assert_called(times=2, status=405)
+    assert gone in llm_mock.section()[1]
+    note = "3 earlier requests no longer remembered: not judged"
+    assert note in llm_mock.verdict().notes
+    assert note in llm_mock.coverage().notes
+"""
+
+
+def test_what_is_no_longer_remembered_proves_nothing(tmp_path: Path) -> None:
+    code, output = run_pytest(tmp_path, FORGETS, "-p", "no:locust")
+    assert code == 0, output
+
+
 IN_PROCESS = """
 async def ask(mock, base="https://api.example.com/v1", **more):
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=mock), base_url=base) as client:

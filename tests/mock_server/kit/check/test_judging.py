@@ -6,8 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from mock_server.edge.journal import Entry
-from mock_server.kit.check.judging import Judging, judge_cell, outcomes, unfit
+from mock_server.exits import Exit
+from mock_server.kit.check.judging import Judging, judge_cell, not_run, outcomes, unfit
 from mock_server.kit.check.plan import PlanCell
+from mock_server.kit.check.report import report_on
 from mock_server.kit.check.running import SHOWN_BYTES, Ran, masked
 
 HOW = Judging({}, (), says_it_retries=False, exit_code_tells=True)
@@ -89,3 +91,12 @@ def test_exit_code_0_after_an_error_is_a_failure(fault: str) -> None:
         assert {rule.rule: rule.result for rule in report.rules}["error_taken_as_success"] == result
     tried_again = [met, entry("req_2", 1)]
     assert "error_taken_as_success" not in {rule.rule for rule in judge_cell(cell, tried_again, FINE, {}, HOW).rules}
+
+
+def test_a_habit_that_only_warns_does_not_stand_for_a_cell_that_showed_nothing() -> None:
+    habit = [entry(f"req_{n}", n, connection=n + 1, on_connection=1, connected_ms=0.5) for n in range(20)]
+    report = report_on([not_run(CUT, "it does not fit")], habit, None, HOW)
+    assert report.verdict.result == "WARN"
+    assert (report.result, report.exit_code(inconclusive_ok=False)) == ("NOT_EXERCISED", Exit.UNDECIDED)
+    wrong = [replace(each, key_place="query") for each in habit]
+    assert report_on([not_run(CUT, "it does not fit")], wrong, None, HOW).result == "FAIL"
