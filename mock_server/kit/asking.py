@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http.client import HTTPException
 from ipaddress import ip_address
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Final, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit, urlunsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +19,7 @@ from mock_server.contract.messages import ErrorResponse
 from mock_server.kit.options import UnusableError
 
 ANSWERS_WITHIN_S: Final = 30.0
+"""For the whole answer, however slowly it comes."""
 _MOST_BYTES: Final = 64 * 1024 * 1024
 
 S = TypeVar("S", bound=Struct)
@@ -31,7 +34,7 @@ def ask(target: str, path: str, wanted: type[S], query: Mapping[str, str], *, to
     headers = {"Accept": "application/json"} | ({"X-Mock-Test": test} if test else {})
     if token:
         headers["X-Mock-Admin-Token"] = token
-    body = _fetch(url, headers, target, path)
+    body = _in_time(url, headers, target, path)
     try:
         return msgspec.json.decode(body, type=wanted)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -52,9 +55,37 @@ def base_of(target: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, "", "", ""))
 
 
+class _NoRedirects(HTTPRedirectHandler):
+    """A mock redirects nobody, and the token is for nobody else."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Refuse; it is then an answer like any other error."""
+
+
+def _in_time(url: str, headers: Mapping[str, str], target: str, path: str) -> bytes:
+    """Fetch in a thread that can be left behind: a time-out of the socket's is one of each single read."""
+    come = SimpleQueue[bytes | Exception]()
+
+    def fetch() -> None:
+        try:
+            come.put(_fetch(url, headers, target, path))
+        except Exception as error:
+            come.put(error)
+
+    Thread(target=fetch, daemon=True).start()
+    try:
+        found = come.get(timeout=ANSWERS_WITHIN_S)
+    except Empty:
+        raise UnusableError(f"{target} has not answered within {ANSWERS_WITHIN_S:g} s; is it this mock?") from None
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
 def _fetch(url: str, headers: Mapping[str, str], target: str, path: str) -> bytes:
     # Proxies are for other machines; urllib would ask them for this one too.
-    opener = build_opener(ProxyHandler({})) if _is_loopback(urlsplit(url).hostname or "") else build_opener()
+    here = _is_loopback(urlsplit(url).hostname or "")
+    opener = build_opener(_NoRedirects, *([ProxyHandler({})] if here else []))
     try:
         with opener.open(Request(url, headers=dict(headers)), timeout=ANSWERS_WITHIN_S) as answer:  # noqa: S310
             body: bytes = answer.read(_MOST_BYTES + 1)
@@ -71,6 +102,11 @@ def _fetch(url: str, headers: Mapping[str, str], target: str, path: str) -> byte
 
 
 def _refused(error: HTTPError, target: str, path: str) -> str:
+    if 300 <= error.code < 400:
+        return (
+            f"{target} redirects ({error.code}), which is not followed, so that the token goes nowhere else; "
+            "give the mock's own address"
+        )
     try:
         message = msgspec.json.decode(error.read(_MOST_BYTES), type=ErrorResponse).error.message
     except (msgspec.MsgspecError, UnicodeDecodeError, OSError, HTTPException):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import NamedTuple, Protocol
 from xml.etree import ElementTree as Xml
@@ -15,6 +17,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from mock_server.__main__ import main
+from mock_server.kit import asking
 from mock_server.launch import launch
 from tests.mock_server.wire import UNLIMITED, Connection, Mock, chat, raw_call
 
@@ -66,12 +69,17 @@ def meet_a_fault(mock: Mock, outcome: str, fault: str = "error_event", test: str
 
 
 @contextmanager
-def another_server(status: int, body: bytes) -> Iterator[str]:
-    """Something at an address that is no mock."""
+def another_server(
+    status: int, body: bytes, location: str = "", seen: Callable[[Message], None] = lambda _: None
+) -> Iterator[str]:
+    """Something at an address that is no mock; ``seen`` gets the headers of each request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            seen(self.headers)
             self.send_response(status)
+            if location:
+                self.send_header("Location", location)
             self.end_headers()
             self.wfile.write(body)
 
@@ -222,6 +230,45 @@ def test_a_comparison_with_another_server_names_it(mock: Mock, complaint: Callab
     with another_server(200, b"hello") as url:
         asked = ("conform", "--target", mock.url, "--api-key", UNLIMITED, "--diff", url)
         assert complaint(*asked).startswith(f"--diff {url}: ")
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(
+    mock: Mock, complaint: Callable[..., str], status: int
+) -> None:
+    stolen: list[Message] = []
+    with (
+        another_server(200, b"{}", seen=stolen.append) as elsewhere,
+        another_server(status, b"", f"{elsewhere}/__mock__/verdict") as url,
+    ):
+        said = complaint("verdict", "--target", url, "--admin-token", TOKEN, "--test", "t")
+    assert said.startswith(f"{url} redirects ({status}), which is not followed")
+    assert stolen == []
+
+
+def test_a_server_that_drips_is_left_when_the_time_for_the_whole_is_over(
+    complaint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "ANSWERS_WITHIN_S", 0.5)
+    over = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+            while not over.wait(0.05):
+                with suppress(OSError):
+                    connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        dripping = threading.Thread(target=drip, args=(listening,))
+        dripping.start()
+        try:
+            said = complaint("verdict", "--target", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        finally:
+            over.set()
+            dripping.join()
+    assert "has not answered within 0.5 s" in said
 
 
 @pytest.mark.parametrize("command", ["verdict", "coverage"])
