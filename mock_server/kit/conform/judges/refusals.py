@@ -101,11 +101,16 @@ def _kept_out(seen: Seen, exchange: Exchange) -> bool:
 
 
 def _of_status(seen: Seen, status: int) -> list[Exchange]:
-    """What was answered with a status, by chance or with a key for it, and the last answer that key got if another."""
-    found = [exchange for exchange, reply in seen.errors() if reply.status == status]
+    """What was answered with a status, by chance or with a key for it, and another refusal that this key got.
+
+    An answer to HEAD shows no more than its status. A key that is taken, unknown, or met by chance with something else
+    is not the key that it was said to be, which is no fault of the gateway's.
+    """
+    found = [one for one, reply in seen.errors() if reply.status == status and one.probe.method != "HEAD"]
     if status in seen.given:
         last = seen[keyed(status)]
-        found += [last] if last.status and last not in found else []
+        refused = 400 <= last.status < 500 and last.status not in (INVALID_API_KEY.status, RATE_LIMIT_EXCEEDED.status)
+        found += [last] if refused and last not in found else []
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from mock_server.contract.messages import MODES
 from mock_server.kit.conform.finding import Finding, broken, cannot, kept, together
 from mock_server.kit.conform.judges.taken import ABOUT_THE_KEY, Fate, Judge, both, fate_of, filters, refuses, takes
-from mock_server.kit.conform.probes import NOWHERE_PROBE
+from mock_server.kit.conform.probes import NOWHERE_PROBE, keyed
 from mock_server.kit.conform.seen import Exchange, Seen
 
 _FAKE_KEYS: Final = ("key.none", "key.unknown", "key.other_scheme", "key.bare", "key.twice")
@@ -76,7 +76,9 @@ def order(seen: Seen) -> Finding:
     if blank.kind == nowhere.kind and blank.status:
         found.append(cannot("an invalid call and one for a model that there is not are answered alike", blank, nowhere))
     if 402 in seen.given:
-        found.append(_same_status(seen["order.balance"], seen["key.402"]))
+        alone = seen[keyed(402)]
+        why = f"the key for 402 did not call it forth ({alone.answered})"
+        found.append(_same_status(seen["order.balance"], alone) if alone.status == 402 else cannot(why, alone))
     return together(found, "")
 
 
