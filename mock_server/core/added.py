@@ -14,8 +14,10 @@ FRAMING: Final = frozenset(
     ("connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
 )
 """What HTTP itself needs to tell where a message ends, and hop-by-hop fields: RFC 9110, section 7.6.1; RFC 9112."""
-OWN: Final = frozenset(("server-timing", "x-request-id"))
-"""What the mock says of every answer, and its journal with it."""
+OWN: Final = frozenset(
+    ("access-control-allow-origin", "access-control-expose-headers", "date", "server-timing", "x-request-id")
+)
+"""What the mock or its server says of every answer, and the journal with it; a second line would contradict it."""
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110: a token
 _VALUE: Final = re.compile(r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 

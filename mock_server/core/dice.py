@@ -98,3 +98,8 @@ class Occurrences:
         if len(self._counts) > self._size:
             self._counts.popitem(last=False)
         return before
+
+    def give_back(self, fingerprint: bytes) -> None:
+        """One time does not count, as nothing came of the call."""
+        if fingerprint in self._counts:
+            self._counts[fingerprint] -= 1

@@ -264,12 +264,12 @@ class Engine:
         if found is None:
             if not self.world.gateway.canned_only:
                 return None
-            session.withdraw(now)
+            _withdraw(scope, session, now)
             why = (scope.given if scope.given.rules else scope.answers).explain(asked)
             return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: {why}")
         reply, fault, headers = found.next_reply()
         if fault is not None and (why_not := check_fits(fault, stream=request.stream, can_cut=can_cut)):
-            session.withdraw(now)
+            _withdraw(scope, session, now)
             return Refusal(INVALID_MOCK_DIRECTIVE, f"{INVALID_MOCK_DIRECTIVE.message}: canned answer: {why_not}")
         if not session.give(given_attempt(reply, first, now), reply.prompt_tokens, fault, free=False):
             return Refusal(INSUFFICIENT_BALANCE, INSUFFICIENT_BALANCE.message)
@@ -311,6 +311,11 @@ class Engine:
 
 def _nobody_cares(_test: str) -> None:
     """Nothing else is kept of a test."""
+
+
+def _withdraw(scope: Scope, session: Session, now: float) -> None:
+    session.withdraw(now)
+    scope.occurrences.give_back(session.route.call.fingerprint)
 
 
 def given_attempt(reply: Reply, candidate: Candidate, now: float) -> Attempt:

@@ -86,7 +86,7 @@ def admit(exchange: Exchange, head: Head, query: bytes, body: bytes) -> Session 
     if exchange.fault is None and engine.has_rules(state):
         facts = engine.facts(state, account.key, request, identity)
         choice = engine.choose(state, facts, routed=False)
-        if (refusal := exchange.cannot(choice)) is not None:
+        if (refusal := exchange.cannot(choice, identity.fingerprint)) is not None:
             return refusal
         if choice.strike is not None:
             facts, exchange.fault = None, choice.strike.fault

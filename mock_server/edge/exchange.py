@@ -143,7 +143,7 @@ class Exchange(Struct, eq=False):
         candidate = session.attempt.candidate
         routed = replace(facts, provider=candidate.provider, model=candidate.model)
         choice = self.shared.engine.choose(self.state, routed, routed=True)
-        if (refusal := self.cannot(choice)) is not None:
+        if (refusal := self.cannot(choice, facts.fingerprint)) is not None:
             session.withdraw(now)
             return refusal
         self.commit(choice)
@@ -166,11 +166,15 @@ class Exchange(Struct, eq=False):
         if choice.strike is not None:
             self.choice = choice
 
-    def cannot(self, choice: Choice) -> Refusal | None:
-        """Why what was chosen to strike the answer cannot strike it here, if so."""
+    def cannot(self, choice: Choice, fingerprint: bytes) -> Refusal | None:
+        """Why what was chosen to strike the answer cannot strike it here, if so; the call then counts as none."""
         fault = None if choice.strike is None else choice.strike.fault
         why = None if fault is None else check_fits(fault, stream=self.stream, can_cut=self.can_cut)
-        return None if why is None else bad_directive(f"a fault that was queued, or is the world's: {why}")
+        if why is None:
+            return None
+        assert self.state is not None
+        self.state.occurrences.give_back(fingerprint)
+        return bad_directive(f"a fault that was queued, or is the world's: {why}")
 
     def force(self, status: int, headers: Added = ()) -> Refusal:
         """The error of a forced ``status``, with ``headers`` besides its own."""

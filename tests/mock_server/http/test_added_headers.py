@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from mock_server.core.added import OWN
+from mock_server.http.cors import EVERY_ANSWER
 from tests.mock_server.conftest import StartMock
 from tests.mock_server.wire import Mock, assert_refused, chat, raw_call
 
@@ -77,10 +79,18 @@ def test_bytes_are_what_they_say(mock: Mock) -> None:
         ("faults", {"fault": "reset", "headers": {"X-A": "b"}}, "headers go with code"),
         ("answers", {"replies": [{"text": "a", "headers": {"transfer-encoding": "x"}}]}, "HTTP's own framing"),
         ("answers", {"replies": [{"text": "a", "headers": {"X-Request-Id": "x"}}]}, "the mock's own to say"),
+        ("faults", {"code": 429, "headers": {"Date": "now"}}, "Date is the mock's own to say"),
     ],
 )
 def test_what_cannot_be_added_is_refused(mock: Mock, what: str, rule: dict[str, Any], says: str) -> None:
     assert_refused(mock.http.post(f"/__mock__/{what}", json=rule), 400, "INVALID_MOCK_DIRECTIVE", says=says)
+
+
+def test_what_the_server_says_of_every_answer_is_not_a_rules_to_say(start_mock: StartMock) -> None:
+    told = start_mock("--cors").http.get("/nowhere").headers
+    said = {name for name, _ in EVERY_ANSWER} | {"date"}
+    assert said <= set(told)
+    assert said <= OWN
 
 
 def test_a_world_may_add_them(start_mock: StartMock, tmp_path: Path) -> None:

@@ -124,6 +124,25 @@ def test_a_canned_answer_that_a_rule_about_its_provider_would_cut_keeps_its_turn
     assert counts(scope) == [0, 0, 0]
 
 
+@pytest.mark.parametrize("source", ["any", "routed", "canned"])
+def test_a_call_that_is_refused_for_a_fault_leaves_the_fate_of_the_next_alone(source: str) -> None:
+    def answer(mock: MockApp) -> str:
+        return str(json.loads(asyncio.run(ask(mock))[1]["body"])["response"])
+
+    mock, untouched = a_mock(), a_mock()
+    scope = mock.context.scope(None)
+    if source == "canned":
+        scope.given.add(AnswerRule((Reply("first", fault="reset"),)))
+    else:
+        provider = None if source == "any" else json.loads(asyncio.run(ask(a_mock()))[1]["body"])["provider"]
+        scope.queued.add(FaultRule(Match(provider=provider), fault="reset"))
+    for _ in range(2):
+        assert asyncio.run(ask(mock))[0]["status"] == 400
+    scope.queued.clear()
+    scope.given.clear()
+    assert [answer(mock), answer(mock)] == [answer(untouched), answer(untouched)]
+
+
 def test_a_rule_about_a_provider_that_does_not_answer_refuses_nobody() -> None:
     mock = a_mock()
     mock.context.scope(None).queued.add(FaultRule(Match(provider="groq"), fault="reset"))
