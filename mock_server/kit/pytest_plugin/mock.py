@@ -222,7 +222,7 @@ class LlmMock:
         good = read_wanted({"status": 200, "ending": "complete"})
         deadline = time.monotonic() + SETTLES_WITHIN_S
         while True:
-            entries = self._entries()
+            entries = self._seen().entries
             since = [entry for entry in entries if entry.arrived_unix_s >= unix_s]
             if any(not good.differences(entry) for entry in since):
                 return
