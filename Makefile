@@ -66,6 +66,8 @@ lock: ## pin the dependencies again after a change in pyproject.toml (needs uv; 
 	$(COMPILE) pyproject.toml --extra all --group build --constraint requirements-dev.lock --output-file requirements.lock
 	$(COMPILE) --output-file zoo/python/requirements.txt zoo/python/requirements.in
 	$(COMPILE) --output-file zoo/go/requirements.txt zoo/go/requirements.in
+	@command -v npm >/dev/null || { echo "lock: npm is not installed, so zoo/node/package-lock.json stays as it is" >&2; exit 2; }
+	cd zoo/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 clean: ## remove .venv and everything else that was built here; runs/ stays
 	rm -rf .venv .zoo zoo/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist

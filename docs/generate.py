@@ -29,6 +29,7 @@ from mock_server.schema import settings_of
 from reports.rules import RULES
 from scenarios.model.policy import POLICIES, Policy
 from zoo.clients import Client, Names, Seen, clients
+from zoo.retries import Retrier, retriers
 
 DOCS: Final = Path(__file__).parent
 _BLOCK: Final = re.compile(r"(<!-- made by make docs: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -157,6 +158,48 @@ def _readers() -> str:
     return _table(("client", "streams read", "breaks on", "sends a call again by itself"), rows)
 
 
+_LANGUAGES: Final = {"python": "Python", "node": "Node.js", "go": "Go"}
+
+
+def _retries() -> str:
+    rows, notes = [], ["\n"]
+    for client in retriers():
+        language = _LANGUAGES[client.environment]
+        again = [f"`{failure}`" if failure.isdigit() else failure for failure in client.again]
+        verdict = [f"FAIL `{rule}`" for rule in client.fails] + [f"WARN `{rule}`" for rule in client.warns]
+        rows.append(
+            (
+                f"{client.name} ({language}: {client.versions()})",
+                ", ".join(again) or "nothing",
+                _more(client),
+                _announced(client),
+                ", ".join(verdict) or "PASS",
+            )
+        )
+        notes += [f"- {client.name} ({language}): {client.note}.\n"] if client.note else []
+    head = (
+        "client",
+        "sends again after",
+        "how often more, after what waits of its own",
+        "`Retry-After`",
+        "the verdict",
+    )
+    return _table(head, rows) + "".join(notes)
+
+
+def _more(client: Retrier) -> str:
+    if not client.again:
+        return "–"
+    seen = f"{client.failures} and more" if client.more >= client.failures else str(client.more)
+    shown = [f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in client.waits_s]
+    return f"{seen}; at once" if client.at_once else f"{seen}; {', '.join(shown)} s"
+
+
+def _announced(client: Retrier) -> str:
+    long = {"gives up": "; over two minutes: gives up", "waits": "; over two minutes: waits", "ignores": ""}
+    return client.retry_after + long[client.long_retry_after] if client.retry_after else "–"
+
+
 def _rules() -> str:
     def kind(rule: Rule) -> str:
         return "WARN at most" if rule.warns else "FAIL"
@@ -241,6 +284,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "checks": _checks,
     "breaks": _breaks,
     "readers": _readers,
+    "retries": _retries,
     "rules": _rules,
     "clauses": _clauses,
     "check_rules": _check_rules,

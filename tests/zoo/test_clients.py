@@ -18,7 +18,9 @@ import pytest
 from mock_server.core.faults import FRAMINGS, parse_fault
 from tests.mock_server.conftest import running
 from tests.mock_server.wire import UNLIMITED, Mock, chat, events
-from zoo.clients import ROOT, Client, Names, Reader, clients
+from zoo.clients import Client, Names, Reader, clients
+from zoo.programs import ROOT, version
+from zoo.retries import retriers
 
 TIMES = 20
 AFTER = 3
@@ -122,9 +124,9 @@ def runs(zoo_mock: Mock) -> Iterator[dict[str, Future[Run]]]:
     """What every program told that runs here."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {
-            reader.program: pool.submit(told_by, client, reader, zoo_mock)
+            f"{client.environment}.{reader.program}": pool.submit(told_by, client, reader, zoo_mock)
             for client, reader in READERS
-            if client.lacks() is None
+            if client.lacks(reader) is None
         }
 
 
@@ -135,15 +137,22 @@ def promised(zoo_mock: Mock) -> list[str]:
     return [text for event in events(answer.content)[0] if (text := event["response"])]
 
 
-@pytest.fixture(params=READERS, ids=lambda pair: pair[1].program)
-def run(request: pytest.FixtureRequest, runs: dict[str, Future[Run]]) -> Run:
-    client, reader = request.param
-    if lacking := client.lacks():
-        pytest.skip(f"{reader.program}: {lacking}")
-    return runs[reader.program].result()
+def test_every_client_sees_what_is_documented(
+    runs: dict[str, Future[Run]], promised: list[str], subtests: pytest.Subtests
+) -> None:
+    """All in one test, so that tests that run side by side share what the programs did."""
+    for client, reader in READERS:
+        with subtests.test(client=reader.program):
+            if lacking := client.lacks(reader):
+                pytest.skip(f"{reader.program}: {lacking}")
+            run = runs[f"{client.environment}.{reader.program}"].result()
+            breaks_are_seen_as_documented_and_never_before_what_was_sent(run, promised)
+            a_clean_end_is_no_error(run, promised)
+            framings_are_survived_as_documented(run, promised)
+            calls_are_sent_again_as_documented(run)
 
 
-def test_breaks_are_seen_as_documented_and_never_before_what_was_sent(run: Run, promised: list[str]) -> None:
+def breaks_are_seen_as_documented_and_never_before_what_was_sent(run: Run, promised: list[str]) -> None:
     for call, (place, fault) in BREAKS.items():
         pieces = promised[:AFTER] if place == "mid_stream" else []
         error: Names = getattr(getattr(run.client, place), fault)
@@ -151,13 +160,13 @@ def test_breaks_are_seen_as_documented_and_never_before_what_was_sent(run: Run, 
         assert ends == {(tuple(pieces), False, error): TIMES}, call
 
 
-def test_a_clean_end_is_no_error_to_any_client(run: Run, promised: list[str]) -> None:
+def a_clean_end_is_no_error(run: Run, promised: list[str]) -> None:
     times = 2 if CLEAN_END in run.reader.again else 1
     for told in run.of(CLEAN_END):
         assert told == Told(CLEAN_END, promised[:AFTER] * times, False, [])
 
 
-def test_framings_are_survived_as_documented(run: Run, promised: list[str]) -> None:
+def framings_are_survived_as_documented(run: Run, promised: list[str]) -> None:
     for call, framing in FRAMED.items():
         (told,) = run.of(call)
         if framing in run.reader.breaks_on:
@@ -166,7 +175,7 @@ def test_framings_are_survived_as_documented(run: Run, promised: list[str]) -> N
             assert told == Told(call, promised, True, [])
 
 
-def test_calls_are_sent_again_as_documented(run: Run) -> None:
+def calls_are_sent_again_as_documented(run: Run) -> None:
     calls = [*BREAKS, CLEAN_END]
     again = {call: TIMES * (2 if call in run.reader.again else 1) for call in calls}
     assert {call: run.sent[in_full(call)] for call in calls} == again
@@ -179,10 +188,15 @@ def in_full(call: str) -> str:
 
 
 def test_every_program_has_a_row_and_the_other_way_round() -> None:
-    programs = {path.stem for path in (ROOT / "python").glob("*.py")} - {"calls"}
-    programs |= {path.stem for path in (ROOT / "node").glob("*.mjs")} - {"calls"}
-    programs |= {path.parent.name for path in (ROOT / "go").glob("*/main.go")}
-    assert sorted(reader.program for _, reader in READERS) == sorted(programs)
+    programs = [("python", path.stem) for path in (ROOT / "python").glob("*.py") if path.stem != "calls"]
+    programs += [("node", path.stem) for path in (ROOT / "node").glob("*.mjs") if path.stem != "calls"]
+    programs += [("go", path.parent.name) for path in (ROOT / "go").glob("*/main.go")]
+    reading = [
+        ("python" if client.environment == "browser" else client.environment, reader) for client, reader in READERS
+    ]
+    known: list[tuple[str, str]] = [(environment, reader.program) for environment, reader in reading]
+    known += [(retrier.environment, retrier.program) for retrier in retriers() if retrier.program]
+    assert sorted(known) == sorted(programs)
 
 
 def test_what_is_installed_is_pinned_by_hash_and_names_no_host() -> None:
@@ -195,3 +209,6 @@ def test_what_is_installed_is_pinned_by_hash_and_names_no_host() -> None:
     assert [
         name for name, entry in packages.items() if name and ("integrity" not in entry or "resolved" in entry)
     ] == []
+    sources = (ROOT / "go" / "retryablehttp" / "sources.sha256").read_text()
+    assert f"go-retryablehttp-dev_{version('go', 'go-retryablehttp')}-" in sources
+    assert re.fullmatch(r"([0-9a-f]{64}  [\w.-]+\.deb\n)+", sources)

@@ -2,7 +2,10 @@
 // How they are called and what they print is said in ../python/calls.py.
 
 const PROMPT = "讲一个大海的故事";
-export const TIMEOUT_MS = 30_000;
+const { env } = process;
+export const BASE_URL = (env.LLM_BASE_URL ?? "http://127.0.0.1:8080").replace(/\/+$/, "");
+export const API_KEY = env.LLM_API_KEY ?? "sk-test-unlimited";
+export const TIMEOUT_MS = 1000 * (env.LLM_TIMEOUT_S ?? 30);
 
 class Call {
   #asked;
@@ -10,19 +13,21 @@ class Call {
   #complete = false;
 
   constructor(asked) {
-    const [kind, ...fault] = asked.split(":");
-    if (kind !== "plain" && kind !== "stream") {
-      console.error(`a call is plain or stream, with :FAULT behind it or nothing, not '${asked}'`);
+    const [call, ...fault] = asked.split(":");
+    const [kind, name] = call.split("@");
+    if (!["plain", "stream", "slow"].includes(kind)) {
+      console.error(`a call is plain, stream or slow, with @NAME and :FAULT behind it or not, not '${asked}'`);
       process.exit(1);
     }
-    const { LLM_BASE_URL = "http://127.0.0.1:8080", LLM_API_KEY = "sk-test-unlimited", LLM_TEST_ID } = process.env;
     this.#asked = asked;
-    this.stream = kind === "stream";
-    this.url = `${LLM_BASE_URL.replace(/\/+$/, "")}/v1/llm/auto`;
-    this.headers = { Authorization: `Bearer ${LLM_API_KEY}`, "Content-Type": "application/json" };
-    if (fault.length) this.headers["X-Mock-Fault"] = fault.join(":");
-    if (LLM_TEST_ID) this.headers["X-Mock-Test"] = LLM_TEST_ID;
-    this.body = { messages: [{ role: "user", content: PROMPT }], stream: this.stream };
+    this.stream = kind !== "plain";
+    this.url = `${BASE_URL}/v1/llm/auto`;
+    this.ownHeaders = {};
+    if (fault.length) this.ownHeaders["X-Mock-Fault"] = fault.join(":");
+    if (env.LLM_TEST_ID) this.ownHeaders["X-Mock-Test"] = env.LLM_TEST_ID;
+    this.headers = { Authorization: `Bearer ${API_KEY}`, "Content-Type": "application/json", ...this.ownHeaders };
+    this.body = { messages: [{ role: "user", content: name ? `${PROMPT} ${name}` : PROMPT }], stream: this.stream };
+    if (kind === "slow") Object.assign(this.body, { strategy: { models: ["slow"] }, max_tokens: 16 });
   }
 
   /** Take the data of one event. */
@@ -31,8 +36,13 @@ class Call {
       this.#complete = true;
       return;
     }
-    const text = JSON.parse(data).response;
-    if (text) this.#pieces.push(text);
+    this.document(JSON.parse(data));
+  }
+
+  /** Take the document of one event of a stream. */
+  document(event) {
+    if (event.error) throw new Error(event.error.message);
+    if (event.response) this.#pieces.push(event.response);
   }
 
   /** Read a stream of bytes, and take every line for an event, as many do. */

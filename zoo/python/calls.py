@@ -1,8 +1,9 @@
 """What the Python clients share: the calls they are asked to make, how events are read, and the line told of each.
 
-``PROGRAM CALL…`` makes the calls one after the other, and prints of each a line of JSON. A call is ``plain`` or
-``stream``, with ``:FAULT`` behind it for a fault on the wire, as ``stream:reset;after=3``; none given: one plain call.
-The environment says where and as whom: ``LLM_BASE_URL``, ``LLM_API_KEY``, ``LLM_TEST_ID``.
+``PROGRAM CALL…`` makes the calls one after the other, and prints of each a line of JSON. A call is ``plain``,
+``stream`` or ``slow``, which is a stream from the model of that name; with ``@NAME`` behind it its prompt is its own,
+and ``:FAULT`` asks for a fault on the wire, as ``stream:reset;after=3``. None given: one plain call. The environment
+says where and as whom: ``LLM_BASE_URL``, ``LLM_API_KEY``, ``LLM_TEST_ID``; ``LLM_TIMEOUT_S`` is the client's time-out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from types import TracebackType
 from typing import Any
 
 PROMPT = "讲一个大海的故事"
-TIMEOUT_S = 30.0
+BASE_URL = os.environ.get("LLM_BASE_URL", "http://127.0.0.1:8080").rstrip("/")
+API_KEY = os.environ.get("LLM_API_KEY", "sk-test-unlimited")
+TIMEOUT_S = float(os.environ.get("LLM_TIMEOUT_S", "30"))
 
 
 class Call:
@@ -25,15 +28,18 @@ class Call:
     """
 
     def __init__(self, asked: str) -> None:
-        kind, _, fault = asked.partition(":")
-        if kind not in ("plain", "stream"):
-            sys.exit(f"a call is plain or stream, with :FAULT behind it or nothing, not {asked!r}")
-        self.stream = kind == "stream"
-        self.url = os.environ.get("LLM_BASE_URL", "http://127.0.0.1:8080").rstrip("/") + "/v1/llm/auto"
-        self.headers = {"Authorization": f"Bearer {os.environ.get('LLM_API_KEY', 'sk-test-unlimited')}"}
-        self.headers |= {"X-Mock-Fault": fault} if fault else {}
-        self.headers |= {"X-Mock-Test": os.environ["LLM_TEST_ID"]} if os.environ.get("LLM_TEST_ID") else {}
-        self.body: dict[str, Any] = {"messages": [{"role": "user", "content": PROMPT}], "stream": self.stream}
+        call, _, fault = asked.partition(":")
+        kind, _, name = call.partition("@")
+        if kind not in ("plain", "stream", "slow"):
+            sys.exit(f"a call is plain, stream or slow, with @NAME and :FAULT behind it or not, not {asked!r}")
+        self.stream = kind != "plain"
+        self.url = f"{BASE_URL}/v1/llm/auto"
+        self.own_headers = {"X-Mock-Fault": fault} if fault else {}
+        self.own_headers |= {"X-Mock-Test": os.environ["LLM_TEST_ID"]} if os.environ.get("LLM_TEST_ID") else {}
+        self.headers = {"Authorization": f"Bearer {API_KEY}"} | self.own_headers
+        prompt = f"{PROMPT} {name}" if name else PROMPT
+        self.body: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}], "stream": self.stream}
+        self.body |= {"strategy": {"models": ["slow"]}, "max_tokens": 16} if kind == "slow" else {}
         self._asked = asked
         self.pieces: list[str] = []
         self.complete = False
@@ -42,7 +48,12 @@ class Call:
         """Take the data of one event."""
         if data == "[DONE]":
             self.complete = True
-        elif text := json.loads(data)["response"]:
+        else:
+            self.document(json.loads(data))
+
+    def document(self, event: Any) -> None:
+        """Take the document of one event of a stream."""
+        if text := event["response"]:
             self.pieces.append(text)
 
     def line(self, line: str) -> None:
@@ -52,8 +63,20 @@ class Call:
 
     def answer(self, body: str | bytes) -> None:
         """Take a plain answer."""
-        self.pieces.append(json.loads(body)["response"])
+        self.plain(json.loads(body))
+
+    def plain(self, document: Any) -> None:
+        """Take the document of a plain answer."""
+        self.pieces.append(document["response"])
         self.complete = True
+
+    def read(self, response: Any) -> None:
+        """Take an answer of httpx, a stream line by line."""
+        if not self.stream:
+            self.answer(response.read())
+            return
+        for line in response.iter_lines():
+            self.line(line)
 
     def tell(self, error: list[str]) -> None:
         """Print what came and how it ended: the names of the error and of its root."""

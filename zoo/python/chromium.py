@@ -8,7 +8,7 @@ from pathlib import Path
 from calls import TIMEOUT_S, Call, calls
 from selenium import webdriver
 
-from zoo.clients import BROWSERS
+from zoo.programs import BROWSERS
 
 PAGE = "/docs"
 MAKE = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")

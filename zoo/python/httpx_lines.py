@@ -6,8 +6,4 @@ from calls import TIMEOUT_S, calls
 with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
     for call in calls():
         with call, client.stream("POST", call.url, headers=call.headers, json=call.body) as response:
-            if call.stream:
-                for line in response.iter_lines():
-                    call.line(line)
-            else:
-                call.answer(response.read())
+            call.read(response)

@@ -11,13 +11,21 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
 // Timeout is how long a client waits for a whole answer.
-const Timeout = 30 * time.Second
+func Timeout() time.Duration {
+	seconds, err := strconv.ParseFloat(environment("LLM_TIMEOUT_S", "30"), 64)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "LLM_TIMEOUT_S is seconds:", err)
+		os.Exit(1)
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
 
 const prompt = "讲一个大海的故事"
 
@@ -27,8 +35,9 @@ type Call struct {
 	Pieces   []string `json:"pieces"`
 	Complete bool     `json:"complete"`
 	Error    []string `json:"error"`
+	kind     string
+	name     string
 	fault    string
-	stream   bool
 }
 
 type message struct {
@@ -36,12 +45,22 @@ type message struct {
 	Content string `json:"content"`
 }
 
+func (c *Call) body() map[string]any {
+	text := prompt
+	if c.name != "" {
+		text += " " + c.name
+	}
+	body := map[string]any{"messages": []message{{"user", text}}, "stream": c.kind != "plain"}
+	if c.kind == "slow" {
+		body["strategy"] = map[string][]string{"models": {"slow"}}
+		body["max_tokens"] = 16
+	}
+	return body
+}
+
 // Request is the request of this call.
 func (c *Call) Request() (*http.Request, error) {
-	body, err := json.Marshal(struct {
-		Messages []message `json:"messages"`
-		Stream   bool      `json:"stream"`
-	}{[]message{{"user", prompt}}, c.stream})
+	body, err := json.Marshal(c.body())
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +81,7 @@ func (c *Call) Request() (*http.Request, error) {
 
 // Read takes the whole answer, a stream line by line, every line for an event.
 func (c *Call) Read(body io.Reader) error {
-	if !c.stream {
+	if c.kind == "plain" {
 		whole, err := io.ReadAll(body)
 		if err != nil {
 			return err
@@ -89,9 +108,15 @@ func (c *Call) Read(body io.Reader) error {
 func (c *Call) take(data []byte) error {
 	var found struct {
 		Response string `json:"response"`
+		Error    *struct {
+			Message string `json:"message"`
+		} `json:"error"`
 	}
 	if err := json.Unmarshal(data, &found); err != nil {
 		return err
+	}
+	if found.Error != nil {
+		return errors.New(found.Error.Message)
 	}
 	if found.Response != "" {
 		c.Pieces = append(c.Pieces, found.Response)
@@ -107,12 +132,13 @@ func Run(do func(*Call) error) {
 	}
 	told := json.NewEncoder(os.Stdout)
 	for _, one := range asked {
-		kind, fault, _ := strings.Cut(one, ":")
-		if kind != "plain" && kind != "stream" {
-			fmt.Fprintf(os.Stderr, "a call is plain or stream, with :FAULT behind it or nothing, not %q\n", one)
+		what, fault, _ := strings.Cut(one, ":")
+		kind, name, _ := strings.Cut(what, "@")
+		if kind != "plain" && kind != "stream" && kind != "slow" {
+			fmt.Fprintf(os.Stderr, "a call is plain, stream or slow, with @NAME and :FAULT behind it or not, not %q\n", one)
 			os.Exit(1)
 		}
-		call := Call{Asked: one, Pieces: []string{}, fault: fault, stream: kind == "stream"}
+		call := Call{Asked: one, Pieces: []string{}, kind: kind, name: name, fault: fault}
 		call.Error = names(do(&call))
 		if err := told.Encode(call); err != nil {
 			os.Exit(1)

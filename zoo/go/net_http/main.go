@@ -8,7 +8,7 @@ import (
 )
 
 func main() {
-	client := &http.Client{Timeout: calls.Timeout}
+	client := &http.Client{Timeout: calls.Timeout()}
 	calls.Run(func(call *calls.Call) error {
 		request, err := call.Request()
 		if err != nil {

@@ -11,7 +11,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -68,16 +68,26 @@ def plain() -> str:
         return str(json.load(answer)["response"])
 
 
-def careful(call: Callable[[], str]) -> str:
+def pause(number: int, announced_s: float) -> float:
+    """Seconds before the next try: the announced wait, or a back-off with jitter."""
+    return announced_s * 1.05 or 0.15 * 2**number * (1 + random.random())  # noqa: S311
+
+
+def careful(
+    call: Callable[[], str],
+    tries: int = 3,
+    retryable: Sequence[int] = RETRYABLE,
+    pause: Callable[[int, float], float] = pause,
+) -> str:
     """Up to three tries, only of what may be tried again, after the announced wait or a back-off with jitter."""
-    for number in range(3):
+    for number in range(tries):
         try:
             return call()
         except urllib.error.HTTPError as error:
             announced = float(error.headers.get("Retry-After") or 0)
-            if error.code not in RETRYABLE or announced > PATIENT_S or number == 2:
+            if error.code not in retryable or announced > PATIENT_S or number == tries - 1:
                 raise
-            wait(announced * 1.05 or 0.15 * 2**number * (1 + random.random()))  # noqa: S311
+            wait(pause(number, announced))
     raise AssertionError
 
 
