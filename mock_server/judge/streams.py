@@ -54,7 +54,7 @@ def truncated_stream_accepted(seen: Seen) -> Finding:
         stream = fault.kind in _CUT_STREAM and fault.stage != "before_headers"
         return stream or fault.kind in _CUT_BODY
 
-    return _accepted(seen, cut, "answer without its end", "no answer ended before its end")
+    return _accepted(seen, cut, "cut answer", "no answer ended before its end")
 
 
 def _accepted(seen: Seen, wrong: Callable[[Fault], bool], name: str, idle: str) -> Finding:
