@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from mock_server.contract.errors import RATE_LIMIT_EXCEEDED
+from mock_server.contract.errors import BY_CODE, RATE_LIMIT_EXCEEDED
 from reports.sample import Outcome
 from scenarios.model.policy import Policy
 from scenarios.model.workload import Call, uniforms
@@ -46,13 +46,25 @@ Client: TypeAlias = Generator[Ask, Feedback, float | None]
 MakeCall: TypeAlias = Callable[[int], Call]
 
 
+def may_try_again(policy: Policy, told: Feedback) -> bool:
+    """Whether a try ended in a way after which clients of this policy try again."""
+    if told.outcome is Outcome.CONNECTION:
+        return policy.resets and told.status is None
+    if told.outcome is Outcome.TIMEOUT:
+        return policy.timeouts and told.status is None
+    if policy.statuses is None:
+        kind = BY_CODE.get(told.error_code or "") if told.outcome is Outcome.REFUSED else None
+        return kind is not None and kind.retry
+    return told.outcome in (Outcome.REFUSED, Outcome.MALFORMED) and told.status in policy.statuses
+
+
 def one_call(call_id: int, at_s: float, call: Call, policy: Policy, seed: int) -> Generator[Ask, Feedback, float]:
     """One call with its tries; returns when the last try ended."""
     attempt, first_s = 0, at_s
     while True:
         told = yield Ask(call_id, attempt, at_s, call)
         late = told.end_s - first_s >= policy.within_s
-        if late or not policy.may_try_again(told.outcome, told.status, told.error_code):
+        if late or not may_try_again(policy, told):
             return told.end_s
         u = uniforms(seed, call_id, f"retry/{attempt}")
         delay_s = policy.delay_s(attempt, told.retry_after_s, u, limited=told.status == RATE_LIMIT_EXCEEDED.status)

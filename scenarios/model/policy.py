@@ -11,9 +11,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from mock_server.contract.errors import BY_CODE
-from reports.sample import Outcome
-
 PolicyName = Literal[
     "none",
     "polite",
@@ -68,17 +65,6 @@ class Policy(msgspec.Struct, frozen=True):
     backs_off_too: bool = False
     told: bool = False
     within_s: float = inf
-
-    def may_try_again(self, outcome: Outcome, status: int | None, error_code: str | None) -> bool:
-        """Whether this is an end after which it tries again; ``status`` is that of the answer, if any came."""
-        if outcome is Outcome.CONNECTION:
-            return self.resets and status is None
-        if outcome is Outcome.TIMEOUT:
-            return self.timeouts and status is None
-        if self.statuses is None:
-            kind = BY_CODE.get(error_code or "") if outcome is Outcome.REFUSED else None
-            return kind is not None and kind.retry
-        return outcome in (Outcome.REFUSED, Outcome.MALFORMED) and status in self.statuses
 
     def delay_s(
         self, attempt: int, retry_after_s: float | None, u: tuple[float, ...], *, limited: bool = False
@@ -171,6 +157,7 @@ POLICIES: Final[dict[PolicyName, Policy]] = {
         backoff_cap_s=30.0,
         jitter=(1.0, 1.0),
         statuses=_SERVER,
+        resets=False,  # its own comment says otherwise: an empty set of exceptions, its default, matches none
         longest_s=_IGNORES,
     ),
     "axios-retry": Policy(

@@ -7,7 +7,7 @@ import pytest
 
 from mock_server.contract.errors import BY_CODE
 from reports.sample import Outcome
-from scenarios.model.client import Ask, Client, Feedback, closed_user, one_call, script
+from scenarios.model.client import Ask, Client, Feedback, closed_user, may_try_again, one_call, script
 from scenarios.model.policy import POLICIES, Policy
 from scenarios.model.workload import Call
 
@@ -76,7 +76,7 @@ def test_a_polite_client_waits_as_asked_spreads_its_tries_and_gives_up_in_the_en
     ],
 )
 def test_only_what_may_succeed_later_is_tried_again(answer: Feedback, again: bool) -> None:
-    assert THREE.may_try_again(answer.outcome, answer.status, answer.error_code) is again
+    assert may_try_again(THREE, answer) is again
     assert len(drive(one_call(4, 0.0, CALL, THREE, 0), lambda _ask: answer)) == (3 if again else 1)
 
 
