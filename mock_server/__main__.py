@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
-import os
-import socket
 import sys
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from ipaddress import ip_address
-from pathlib import Path
-from typing import Final, NoReturn
 
-from mock_server.clock import SimClock
-from mock_server.config import DEFAULT_WORLD, WorldError, load_world, preset_names, read_source
-from mock_server.exits import Exit, complain, guarded
-from mock_server.kit.check.options import add_check_options
-from mock_server.kit.conform.options import KEY_VARIABLE, add_options
-from mock_server.kit.options import UnusableError, add_coverage_options, add_verdict_options
-from mock_server.kit.proxy.options import add_proxy_options
-from mock_server.launch import STOP_WITH_STDIN
-from mock_server.schema import LEAST_TIME_SCALE, MOST_TIME_SCALE
+try:  # this takes long enough for a Ctrl-C
+    import argparse
+    import os
+    import socket
+    import time
+    from collections.abc import Callable, Sequence
+    from functools import partial
+    from importlib.metadata import PackageNotFoundError, version
+    from ipaddress import ip_address
+    from pathlib import Path
+    from typing import Final, NoReturn
+
+    from mock_server.clock import SimClock
+    from mock_server.config import DEFAULT_WORLD, WorldError, load_world, preset_names, read_source
+    from mock_server.exits import Exit, complain, guarded
+    from mock_server.kit.check.options import add_check_options
+    from mock_server.kit.conform.options import KEY_VARIABLE, add_options
+    from mock_server.kit.options import UnusableError, add_coverage_options, add_verdict_options
+    from mock_server.kit.proxy.options import add_proxy_options
+    from mock_server.launch import STOP_WITH_STDIN
+    from mock_server.schema import LEAST_TIME_SCALE, MOST_TIME_SCALE
+except KeyboardInterrupt:
+    sys.exit(130)  # Exit.INTERRUPTED, which may not have been imported yet
 
 PROGRAM: Final = "mock-server"
 DISTRIBUTION: Final = "apiflowx-harness"

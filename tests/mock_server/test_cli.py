@@ -108,6 +108,24 @@ def test_no_command_and_an_unknown_one_are_refused(refused: Refused) -> None:
     assert "dance" in refused("dance")
 
 
+@pytest.mark.parametrize("module", ["argparse", "msgspec", "mock_server.launch", "uvicorn"])
+def test_ctrl_c_while_modules_are_loaded_is_quiet(module: str) -> None:
+    code = f"""
+import sys, signal
+class Press:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+sys.modules.pop({module!r}, None)
+sys.meta_path.insert(0, Press())
+sys.argv = ["mock-server", "serve", "--port", "0"]
+from mock_server.__main__ import run
+run()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_port_0_picks_a_port_for_each(start_mock: StartMock) -> None:
     one, two = start_mock("--world", "instant"), start_mock("--world", "instant")
     assert one.port != two.port
