@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -115,6 +115,8 @@ class LlmMock:
         self._plane = plane
         self.test_id = test_id
         self.clock = Clock(plane, test_id)
+        self.before_reset: Callable[[], None] = lambda: None
+        self._queued = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}, world {self.world}>"
@@ -145,6 +147,7 @@ class LlmMock:
         struck_with = {"fault": what} if isinstance(what, str) else {"code": what}
         rule = {**struck_with, "times": times, "match": match, "headers": dict(headers or {})}
         self._ask("POST", "faults", dict[str, Any], body=rule)
+        self._queued = True
 
     def canned(self, *replies: str | Mapping[str, object], **match: object) -> None:
         """Answer matching calls with given texts, one after the other; the last one repeats.
@@ -262,25 +265,31 @@ class LlmMock:
 
     def reset(self) -> None:
         """Begin anew: state, clock, faults, answers, incidents and journal of this test."""
+        self.before_reset()
         self._ask("POST", "reset", dict[str, Any])
+        self._queued = False
+
+    def never_struck(self) -> list[str]:
+        """What ``fail_next`` queued that has not struck once, in words; nothing where the mock is gone."""
+        try:
+            queued = self._unused() if self._queued else []
+        except (MockGoneError, RefusedError):
+            return []
+        return [_rule_words(fault) for fault in queued if not fault["struck"]]
 
     def section(self) -> tuple[str, str]:
         """Title and text of what the mock saw of the test, for the report of its failure."""
         title = f"llm_mock: journal of {self.test_id}"
         try:
             seen = self._seen()
-            queued = self._ask("GET", "faults", dict[str, Any])["faults"]
+            unused = self._unused()
             verdict = self.verdict()
         except (MockGoneError, RefusedError) as error:
             return title, f"not to be had: {error}"
         lines = [f"{self.base_url}, world {self.world}: {_counted(seen.entries)}"]
         lines += [_forgotten(seen)] if seen.dropped else []
         lines += [listing(seen.entries)] if seen.entries else []
-        for fault in queued:
-            rule, unused = fault["rule"], fault["source"] == "queued" and not fault["spent"]
-            if unused:
-                what = rule.get("fault") or rule.get("code")
-                lines.append(f"queued and not used up: {what}, {fault['struck']} of {rule.get('times', '…')} struck")
+        lines += [f"queued and not used up: {_rule_words(fault)}" for fault in unused]
         broken = [rule for rule in verdict.rules if rule.result in ("FAIL", "WARN")]
         lines += [f"verdict: {rule.result} {rule.rule}: {rule.said}" for rule in broken]
         return title, "\n".join(lines)
@@ -296,6 +305,10 @@ class LlmMock:
         if wanted.filters:
             self._ask("GET", "requests/count", Count, wanted.filters)
         return wanted
+
+    def _unused(self) -> list[dict[str, Any]]:
+        faults = self._ask("GET", "faults", dict[str, Any])["faults"]
+        return [fault for fault in faults if fault["source"] == "queued" and not fault["spent"]]
 
     def _seen(self) -> Requests:
         """The test's finished requests, in order of arrival."""
@@ -328,6 +341,11 @@ class LlmMock:
 
 def _counted(entries: Sequence[Entry]) -> str:
     return f"{len(entries)} request{'' if len(entries) == 1 else 's'}"
+
+
+def _rule_words(fault: Mapping[str, Any]) -> str:
+    rule = fault["rule"]
+    return f"{rule.get('fault') or rule.get('code')}, {fault['struck']} of {rule.get('times', '…')} struck"
 
 
 def _forgotten(seen: Requests) -> str:

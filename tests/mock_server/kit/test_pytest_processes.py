@@ -121,3 +121,53 @@ def test_it_needs_none_of_pytests_own_extras(tmp_path: Path) -> None:
     code, output = run_pytest(tmp_path, FAILS, *off)
     assert code == 1, output
     assert ended(pids(tmp_path))
+
+
+MEETS = """
+@pytest.mark.parametrize("code", [429, 500, 502])
+def test_meets(llm_mock, code):
+    llm_mock.fail_next(code)
+    assert call(llm_mock).status_code == code
+    llm_mock.reset()
+    assert call(llm_mock).status_code == 200
+
+def test_meets_none(): ...
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_the_coverage_of_a_whole_run_has_a_bar(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    if workers:
+        pytest.importorskip("xdist", reason="needs pytest-xdist")
+    page = tmp_path / "coverage.html"
+    options = (*QUIET, *workers, "--llm-coverage-html", str(page), "--llm-coverage-without", "streaming")
+    code, output = run_pytest(tmp_path, MEETS, *options, "--llm-coverage-fail-under", "1")
+    assert code == 0, output
+    assert "cells met (4), by 6 requests of all tests" in output
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    code, output = run_pytest(tmp_path, MEETS, *options, "--llm-coverage-fail-under", "99")
+    assert (code, "FAILED: below the 99 % of --llm-coverage-fail-under" in output) == (1, True), output
+    assert "4 passed" in output
+
+
+def test_a_run_that_met_nothing_does_not_reach_a_bar(tmp_path: Path) -> None:
+    code, output = run_pytest(tmp_path, "def test_x(): ...\n", *QUIET, "--llm-coverage-fail-under", "1")
+    assert (code, "(0), by 0 requests" in output) == (1, True), output
+    code, output = run_pytest(tmp_path, "def test_x(): ...\n", *QUIET, "--llm-coverage-fail-under", "101")
+    assert (code, "must be a number from 0 to 100, not 101" in output) == (4, True), output
+
+
+def test_a_fault_that_never_struck_is_told_of_a_test_that_passed(tmp_path: Path) -> None:
+    source = """
+def test_in_vain(llm_mock):
+    llm_mock.fail_next(502, times=2, stream=True)
+    assert call(llm_mock).status_code == 200
+
+def test_struck(llm_mock):
+    llm_mock.fail_next(502, times=2)
+    assert call(llm_mock).status_code == 502
+"""
+    code, output = run_pytest(tmp_path, source, *QUIET, "-W", "default")
+    assert code == 0, output
+    assert "UnusedFaultWarning: test_in_vain passed, but what it queued never struck: 502, 0 of 2 struck" in output
+    assert "test_struck passed" not in output
