@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -25,6 +25,8 @@ from mock_server.kit.conform.command import replacing
 from mock_server.kit.options import UnusableError
 from mock_server.kit.verdict import waivers
 
+_ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+
 
 def check_client(args: argparse.Namespace, environment: Mapping[str, str]) -> tuple[str, int]:
     """Run the command: what to print, and the exit code. Raises :class:`UnusableError` and `WorldError`."""
@@ -38,7 +40,7 @@ def check_client(args: argparse.Namespace, environment: Mapping[str, str]) -> tu
     )
     for world in {args.world, *(cell.world for cell in cells if cell.world is not None)}:
         load_world(world)  # said here in full, before anything is run
-    with ExitStack() as files:
+    with _interruptible(), ExitStack() as files:
         # Opened first: a file that cannot be written is said before anything is run.
         file = None if args.junit is None else files.enter_context(replacing(args.junit))
         report = _check(args, cells, how, environment)
@@ -52,12 +54,11 @@ def _check(
     args: argparse.Namespace, cells: tuple[PlanCell, ...], how: Judging, environment: Mapping[str, str]
 ) -> Report:
     runner, mocks = Runner(args.client, environment, args.timeout), Mocks(args.world)
-    with _interruptible():
-        try:
-            return Session(mocks, runner, how).check(cells, args.jobs, _progress(len(cells)))
-        finally:
-            runner.stop()
-            mocks.stop()
+    try:
+        return Session(mocks, runner, how).check(cells, args.jobs, _progress(len(cells)))
+    finally:
+        runner.stop()
+        mocks.stop()
 
 
 def _plan(path: Path) -> tuple[PlanCell, ...]:
@@ -83,13 +84,15 @@ def _progress(of: int) -> Tell:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the check as Ctrl-C does: no process is left behind."""
+    """SIGTERM and a closed terminal end the check as Ctrl-C does: no process and no file is left behind."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    heeded = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]  # as under nohup
+    before = {number: signal.signal(number, interrupt) for number in heeded}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Runs the command in a process group of its own, and leaves none of its processes behind."""
+"""Runs the command in a process group of its own, and leaves nothing of that group behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mock_server.core.account import shown
 from mock_server.kit.options import UnusableError
 
 SHOWN_BYTES: Final = 4_000
-_ENDS_WITHIN_S: Final = 5.0
+_READ_WITHIN_S: Final = 0.5  # what a pipe holds is read in no time; who has left the group may hold it for ever
 _CHUNK: Final = 65_536
 _SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW", re.IGNORECASE)
 _SHORTEST_SECRET: Final = 8
@@ -51,6 +51,16 @@ class Runner:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopped = False
+
+    @property
+    def proxies(self) -> list[str]:
+        """The variables by which the command's environment sends calls to this machine to a proxy."""
+        given = {name.lower(): value for name, value in self._environment.items()}
+        spared = [host.strip() for host in given.get("no_proxy", "").split(",")]
+        if any(host in ("*", "127.0.0.1") for host in spared):
+            return []
+        wanted = ("http_proxy", "all_proxy")
+        return sorted(name for name, value in self._environment.items() if name.lower() in wanted and value)
 
     def run(self, handed_over: Mapping[str, str], late: Callable[[], None]) -> Ran:
         """Run it to its end; ``late`` is called when it has used up its time, before it is stopped.
@@ -119,7 +129,7 @@ class _Tail:
 
     def end(self) -> str:
         """What was kept, once the process has ended; one that left its group may hold the pipe, and is not awaited."""
-        self._thread.join(_ENDS_WITHIN_S)
+        self._thread.join(_READ_WITHIN_S)
         if not self._thread.is_alive():
             self._pipe.close()
         return self._kept.decode("utf-8", "replace")

@@ -137,6 +137,7 @@ class Session:
         if not entries:
             raise UnusableError(
                 f"the command never called the mock{_how_it_ended(ran)}; it must send its calls to ${BASE_URL}"
+                f"{self._proxied()}"
             )
         if verdict.unfit:
             raise UnusableError(f"{verdict.unfit} The command must use ${BASE_URL} and ${API_KEY}")
@@ -153,6 +154,11 @@ class Session:
             raise UnusableError(f"no call was answered well, even without a fault: {last.status} {last.code}")
         modes = frozenset(entry.stream for entry in entries)
         return Baseline(tuple(entries), modes, {rule.rule: rule.result for rule in verdict.rules})
+
+    def _proxied(self) -> str:
+        """A hint at a proxy that may have got the calls; empty where there is none."""
+        names = " and ".join(f"${name}" for name in self._runner.proxies)
+        return f"; {names} may have taken them elsewhere: set NO_PROXY=127.0.0.1" if names else ""
 
     def _alive_in_the_end(self, reports: Sequence[CellReport]) -> RuleResult | None:
         """Whether the client has come through all faults, by the runs after each of them or by one after all."""

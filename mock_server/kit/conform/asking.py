@@ -35,7 +35,7 @@ class Keys(Struct, frozen=True):
 
 
 class Asker:
-    """Mutable: the exchanges so far, what is left of patience, and how many answers in a row were lost."""
+    """Mutable: the exchanges so far, what is left of patience, who is to wait, and the answers lost in a row."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Asker:
         self._mask = masks((keys.own, *keys.given.values()))
         self._idempotency = f"conform-{secrets.token_hex(16)}"
         self._lost = 0
+        self._told_to_wait: dict[str, str] = {}
         self.sent = 0
         self.exchanges: list[Exchange] = []
 
@@ -87,7 +88,7 @@ class Asker:
             return f"no key is given that is answered with {probe.key}: --key-for {probe.key}=KEY"
         if self._lost >= _LOST_IN_A_ROW:
             return f"{_LOST_IN_A_ROW} requests in a row got no answer"
-        if why := self._budget.why_not(probe):
+        if why := self._told_to_wait.get(probe.key) or self._budget.why_not(probe):
             return why
         answer = self._masked(self._send(self._target, self._message(probe, key), self._timeout_s))
         self.sent += 1
@@ -122,6 +123,8 @@ class Asker:
         told = exchange.reply.all_of("retry-after") if exchange.reply is not None else []
         wait_s = float(told[0]) if told and _SECONDS.fullmatch(told[0]) else 1.0
         if wait_s > self._patience_s:
+            # Whoever asks on all the same hammers at a gateway that has asked not to be.
+            self._told_to_wait[exchange.probe.key] = f"a 429 asked to wait {wait_s:g} s, longer than --patience allows"
             return False
         self._patience_s -= max(wait_s, 1.0)
         self._wait(wait_s)

@@ -10,10 +10,10 @@ from mock_server.kit.conform.wire import NoReply
 class Budget:
     """Mutable: how many ``calls`` may be paid, how many ``tokens`` at worst, and how many the answers ``told`` of.
 
-    A call that no gateway can answer costs nothing, and neither does one that is refused with 4xx. Nor does one for a
-    model that there is not, from when the gateway has shown that it refuses those. Any other counts with
-    every attempt that the gateway may have made, should it charge for those that failed; one that brought no answer, or
-    5xx, with all that it might have cost.
+    A call that no gateway can answer costs nothing, unless it was answered and tells what it cost; neither does one
+    that is refused with 4xx. Nor does one for a model that there is not, from when the gateway has shown that it
+    refuses those. Any other counts with every attempt that the gateway may have made, should it charge for those that
+    failed; one that brought no answer, or 5xx, with all that it might have cost.
     """
 
     def __init__(self, calls: int, tokens: int) -> None:
@@ -39,11 +39,11 @@ class Budget:
             return
         if probe.nowhere:
             self._heeds_models = 400 <= exchange.status < 500 and (self._heeds_models or probe.name == NOWHERE_PROBE)
-        answered = 200 <= exchange.status < 300 and probe.costs
+        told = _told_tokens(exchange)
+        answered = 200 <= exchange.status < 300 and (probe.costs or told is not None)
         if not answered and (self._is_free(probe) or 300 <= exchange.status < 500):
             return
         self.calls += 1
-        told = _told_tokens(exchange)
         self.told += told or 0
         self.tokens += ATTEMPTS * max(probe.costs if told is None else 0, told or 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from typing import Any, Final
 
 import msgspec
@@ -19,11 +20,15 @@ _LONG_BODY: Final = 65_536
 # What is told apart by what stands around it; JSON's escapes are no part of it. One pass, whatever the text holds.
 _RUN: Final = re.compile(r"\\u[0-9a-fA-F]{4}|\\.|[\w.+@*-]+", re.ASCII)
 _ADDRESS: Final = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
+_MAY_BE_V6: Final = re.compile(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NAMED: Final = re.compile(
-    r"(?:sk|pk|key|org|acct|account|user|usr|cus|proj|project|team|sess|trace|chatcmpl|resp|msg)[-_][\w*-]{6}"
+    r"(?:xox[a-z]|xapp|gh[opsur]|glpat|hf|rk|whsec|pat|cust|customer|tenant|sk|pk|key|org|acct|account|user|usr|cus|proj|project|team|sess|trace|chatcmpl|resp|msg)[-_][\w*-]{6}"
 )
 _PIECES: Final = re.compile(r"[0-9A-Za-z]{16,}")
+_HUMPS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
+_LETTERS_A_HUMP: Final = 4
+_LONGEST_WORD: Final = 20
 _MASKED: Final = "*" * 8
 _SHORTEST_ID: Final = 6
 
@@ -67,7 +72,19 @@ class _Ids:
 
 def _redacted(text: str) -> str:
     """The text without what may name somebody: each run of such characters is looked at as a whole."""
+    text = _MAY_BE_V6.sub(_without_v6, text)
     return _RUN.sub(lambda run: _REDACTED + run[0][len(run[0].rstrip(".")) :] if _is_private(run[0]) else run[0], text)
+
+
+def _without_v6(found: re.Match[str]) -> str:
+    """What was found, or what stands for the IPv6 address that it is, after a name's colon or not."""
+    word = found[0].rstrip(".")
+    address = word[1:] if word.startswith(":") and not word.startswith("::") else word
+    try:
+        IPv6Address(address)
+    except ValueError:
+        return found[0]
+    return found[0].replace(address, _REDACTED) if address.strip(":") else found[0]
 
 
 def _is_private(run: str) -> bool:
@@ -76,7 +93,18 @@ def _is_private(run: str) -> bool:
         return False
     if "@" in word[1:-1] or _MASKED in word or _NAMED.match(word) or _UUID.fullmatch(word) or _ADDRESS.fullmatch(word):
         return True
-    return any(not piece[0].isdigit() and not piece[0].isalpha() for piece in _PIECES.finditer(word))
+    # A number is no name, and neither is what is written as a word: a token's letters are not.
+    return any(not piece[0].isdigit() and not _is_word(piece[0]) for piece in _PIECES.finditer(word))
+
+
+def _is_word(piece: str) -> bool:
+    """Whether it is letters alone that look like words, as `UnsupportedMediaType`; no word has so many letters."""
+    return piece.isalpha() and all(len(part) < _LONGEST_WORD for part in _HUMPS.findall(piece)) and _reads(piece)
+
+
+def _reads(piece: str) -> bool:
+    """Whether its humps are as long as those of words: a token in mixed case changes it every other letter."""
+    return len(piece) >= _LETTERS_A_HUMP * len(_HUMPS.findall(piece))
 
 
 def _exchange(exchange: Exchange, reply: Reply, ids: _Ids) -> dict[str, Any]:

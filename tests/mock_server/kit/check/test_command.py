@@ -177,6 +177,16 @@ def test_a_client_that_calls_nobody_is_not_green(check: Check) -> None:
     )
 
 
+def test_a_proxy_that_may_have_taken_the_calls_is_named(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "example.com")
+    said = "; $HTTP_PROXY may have taken them elsewhere: set NO_PROXY=127.0.0.1\n"
+    assert check("silent").stderr.endswith(said)
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    assert "NO_PROXY" not in check("silent").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -211,8 +221,8 @@ def test_a_plan_of_ones_own_with_a_world_of_its_own(check: Check, tmp_path: Path
     assert done.cell("gone")["statuses"] == [500, 502, 200]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_leaves_no_process(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_leaves_no_process_and_no_file(number: signal.Signals, tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     command = (
         "import os, pathlib, threading, urllib.request;"
@@ -220,13 +230,15 @@ def test_an_interrupt_leaves_no_process(number: signal.Signals, tmp_path: Path) 
         "print('here', flush=True); threading.Event().wait()"
     )
     os.mkfifo(mark)
-    with subprocess.Popen([*PROGRAM, "--", sys.executable, "-c", command], stderr=subprocess.PIPE) as process:
+    junit = ("--junit", str(tmp_path / "check.xml"))
+    with subprocess.Popen([*PROGRAM, *junit, "--", sys.executable, "-c", command], stderr=subprocess.PIPE) as process:
         pid = int(mark.read_text("utf-8"))  # waits for the writer
         children = {pid, *children_of(process.pid)}
         assert len(children) == 2
         process.send_signal(number)
         assert process.wait(20) == 130
     assert [child for child in children if alive(child)] == []
+    assert list(tmp_path.iterdir()) == [mark]
 
 
 def children_of(pid: int) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from mock_server.kit.conform.asking import Asker, Keys
 from mock_server.kit.conform.budget import Budget
-from mock_server.kit.conform.probes import ATTEMPTS, PROBES
+from mock_server.kit.conform.probes import ATTEMPTS, OWN, PROBES
 from mock_server.kit.conform.seen import Exchange
 from mock_server.kit.conform.target import Target
 from mock_server.kit.conform.wire import Message, NoReply, Reply
@@ -45,11 +45,14 @@ def test_a_call_counts_as_what_it_may_have_cost_at_worst(
     assert (budget.calls, budget.tokens) == (calls, tokens)
 
 
-def test_what_nobody_can_answer_is_always_allowed_and_never_counts() -> None:
+def test_what_nobody_can_answer_is_always_allowed_and_counts_only_where_it_was_answered_and_charged() -> None:
     budget = Budget(0, 0)
     assert budget.why_not(SYNTAX) == ""
-    budget.count(Exchange(SYNTAX, answered(200, 100)))
+    for answer in (answered(200), answered(400), answered(502)):
+        budget.count(Exchange(SYNTAX, answer))
     assert (budget.calls, budget.tokens) == (0, 0)
+    budget.count(Exchange(SYNTAX, answered(200, 100)))
+    assert (budget.calls, budget.told, budget.tokens) == (1, 100, ATTEMPTS * 100)
 
 
 def test_a_call_has_to_fit_with_all_its_attempts() -> None:
@@ -121,5 +124,8 @@ def test_rate_limits_are_waited_for_as_long_as_patience_lasts(
 
     budget = Budget(100, 10**9)
     asker = Asker(TARGET, Keys("sk-own"), budget, timeout_s=1.0, patience_s=patience_s, send=send, wait=waits.append)
-    asker.ask_all()
+    seen = asker.ask_all()
     assert waits == waited
+    # With the key that is to wait nothing is sent any more: the first, those that were waited for, and the last 429.
+    assert sum(one.probe.key == OWN and one.status > 0 for one in seen.exchanges) == 2 + len(waited)
+    assert "longer than --patience allows" in seen["unknown_field"].answered

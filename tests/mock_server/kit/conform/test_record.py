@@ -68,6 +68,11 @@ def test_an_id_stays_the_same_in_header_and_body_and_is_another_than_it_was() ->
         "sk-live-abcdef",
         "eyJhbGciOiJIUzI1NiJ9abcdef",
         "203.0.113.77",
+        "2001:db8::8a2e:370:7334",
+        "::ffff:203.0.113.77",
+        "xoxb-1234-abcd",
+        "kJhGfDsAqWeRtYuIop",
+        "qwertyuiopasdfghjklzx",
         "*" * 20,
     ],
 )
@@ -80,7 +85,18 @@ def test_what_may_name_an_account_is_redacted_wherever_it_stands(private: str) -
 
 
 @pytest.mark.parametrize(
-    "told", ["gpt-4.1-mini", "claude-haiku-4-5-20251001", "3.14159265358979323846", "1,000,000", "a\\b@c", "\n@home"]
+    "told",
+    [
+        "gpt-4.1-mini",
+        "claude-haiku-4-5-20251001",
+        "3.14159265358979323846",
+        "1,000,000",
+        "a\\b@c",
+        "\n@home",
+        "12:30:45",
+        "responsibilities",
+        "UnsupportedMediaType",
+    ],
 )
 def test_what_names_nobody_stays_and_json_stays_json(told: str) -> None:
     body = json.dumps({"success": True, "model": told, "total": 12345678901234567890}).encode()
