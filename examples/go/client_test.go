@@ -99,7 +99,7 @@ func TestItWaitsAsItIsTold(t *testing.T) {
 	if _, err := client.Ask("hello"); err != nil {
 		t.Fatal(err)
 	}
-	if verdict := mock.control("GET", "verdict", ""); verdict["result"] == "FAIL" {
+	if verdict := mock.control("GET", "verdict", ""); verdict["result"] != "PASS" && verdict["result"] != "WARN" {
 		t.Fatal(verdict)
 	}
 }

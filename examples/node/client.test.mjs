@@ -28,7 +28,7 @@ test("the client tries again after a 502", async () => {
 test("the client waits as it is told", async () => {
   await mock.failNext({ code: 429, headers: { "Retry-After": "1" } });
   assert.ok(await client.ask("hello"));
-  assert.notEqual((await mock.verdict()).result, "FAIL");
+  assert.match((await mock.verdict()).result, /^(PASS|WARN)$/);
 });
 
 test("a wrong key is not tried again", async () => {

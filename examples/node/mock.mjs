@@ -10,7 +10,9 @@ export async function startMock(world = "instant") {
   const serve = ["serve", "--world", world, "--port", "0", "--stop-with-stdin"];
   const mock = spawn("mock-server", serve, { stdio: ["pipe", "pipe", "inherit"] });
   const started = await new Promise((resolve, reject) => {
-    mock.once("error", reject);
+    mock.once("error", (error) => {
+      reject(error.code === "ENOENT" ? new Error("mock-server is not in the PATH: pip install it first") : error);
+    });
     mock.once("exit", (code) => reject(new Error(`mock-server ended with exit code ${code}`)));
     createInterface({ input: mock.stdout }).once("line", resolve);
   });

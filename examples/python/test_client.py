@@ -35,7 +35,7 @@ def test_the_client_tries_again_after_a_502(client: Client, llm_mock: LlmMock) -
 def test_the_client_waits_as_it_is_told(client: Client, llm_mock: LlmMock) -> None:
     llm_mock.fail_next(429, headers={"Retry-After": "1"})
     assert client.ask("hello")
-    assert llm_mock.verdict(retries=True).result != "FAIL"
+    assert llm_mock.verdict(retries=True).result in ("PASS", "WARN")
 
 
 def test_the_client_gives_up_after_three_failures(client: Client, llm_mock: LlmMock) -> None:

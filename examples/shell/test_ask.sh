@@ -2,6 +2,9 @@
 # How a script is tested: sh examples/shell/test_ask.sh. Wants mock-server, curl and jq in the PATH.
 set -eu
 cd "$(dirname "$0")"
+for program in mock-server curl jq; do
+    command -v "$program" >/dev/null || { echo "$program is not in the PATH: install it first" >&2 && exit 1; }
+done
 
 folder=$(mktemp -d)
 mkfifo "$folder/alive"

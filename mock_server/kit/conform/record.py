@@ -20,7 +20,8 @@ _LONG_BODY: Final = 65_536
 # What is told apart by what stands around it; JSON's escapes are no part of it. One pass, whatever the text holds.
 _RUN: Final = re.compile(r"\\u[0-9a-fA-F]{4}|\\.|[\w.+@*-]+", re.ASCII)
 _ADDRESS: Final = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
-_MAY_BE_V6: Final = re.compile(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
+_LONGEST_V6: Final = 45
+_MAY_BE_V6: Final = re.compile(r"[0-9a-fA-F:.]+")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NAMED: Final = re.compile(
     r"(?:xox[a-z]|xapp|gh[opsur]|glpat|hf|rk|whsec|pat|cust|customer|tenant|sk|pk|key|org|acct|account|user|usr|cus|proj|project|team|sess|trace|chatcmpl|resp|msg)[-_][\w*-]{6}"
@@ -81,7 +82,7 @@ def _without_v6(found: re.Match[str]) -> str:
     word = found[0].rstrip(".")
     address = word[1:] if word.startswith(":") and not word.startswith("::") else word
     try:
-        IPv6Address(address)
+        IPv6Address(address if ":" in address[:_LONGEST_V6] else "")
     except ValueError:
         return found[0]
     return found[0].replace(address, _REDACTED) if address.strip(":") else found[0]
