@@ -19,7 +19,7 @@ from mock_server.http.control.steering import ClockView
 from mock_server.judge.coverage import Coverage
 from mock_server.judge.verdict import Verdict, excused
 from mock_server.kit.pytest_plugin.plane import ForgottenError, MockGoneError, Plane, RefusedError
-from mock_server.kit.pytest_plugin.wanted import Wanted, listing, nearest, read_wanted
+from mock_server.kit.pytest_plugin.wanted import Wanted, listing, nearest, read_wanted, rule_words
 
 __tracebackhide__ = True  # pytest's: a failure shows the line of the test
 
@@ -275,7 +275,7 @@ class LlmMock:
             queued = self._unused() if self._queued else []
         except (MockGoneError, RefusedError):
             return []
-        return [_rule_words(fault) for fault in queued if not fault["struck"]]
+        return [rule_words(fault) for fault in queued if not fault["struck"]]
 
     def section(self) -> tuple[str, str]:
         """Title and text of what the mock saw of the test, for the report of its failure."""
@@ -289,7 +289,7 @@ class LlmMock:
         lines = [f"{self.base_url}, world {self.world}: {_counted(seen.entries)}"]
         lines += [_forgotten(seen)] if seen.dropped else []
         lines += [listing(seen.entries)] if seen.entries else []
-        lines += [f"queued and not used up: {_rule_words(fault)}" for fault in unused]
+        lines += [f"queued and not used up: {rule_words(fault)}" for fault in unused]
         broken = [rule for rule in verdict.rules if rule.result in ("FAIL", "WARN")]
         lines += [f"verdict: {rule.result} {rule.rule}: {rule.said}" for rule in broken]
         return title, "\n".join(lines)
@@ -341,11 +341,6 @@ class LlmMock:
 
 def _counted(entries: Sequence[Entry]) -> str:
     return f"{len(entries)} request{'' if len(entries) == 1 else 's'}"
-
-
-def _rule_words(fault: Mapping[str, Any]) -> str:
-    rule = fault["rule"]
-    return f"{rule.get('fault') or rule.get('code')}, {fault['struck']} of {rule.get('times', '…')} struck"
 
 
 def _forgotten(seen: Requests) -> str:

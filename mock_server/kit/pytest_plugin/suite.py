@@ -86,7 +86,7 @@ def together(parts: Sequence[Coverage]) -> Coverage:
     met = sum(each.count > 0 for each in cells)
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
     percent = round(100 * met / len(cells), 2)
-    return Coverage(percent, met, len(cells), sum(part.requests for part in parts), tuple(cells), notes)
+    return Coverage(percent, met, len(cells), sum(part.requests for part in parts), tuple(cells), notes=notes)
 
 
 def asked_for(config: pytest.Config) -> SuiteCoverage:

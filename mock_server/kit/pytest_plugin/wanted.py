@@ -138,3 +138,9 @@ def line_of(entry: Entry, began_unix_s: float) -> str:
         f"{entry.request_id} +{after:.3f} s {entry.method}{path} {how}{key}: {answer}{model}{ending}"
         f"{fault} took {entry.took_ms:.1f} ms{tokens}"
     )
+
+
+def rule_words(fault: Mapping[str, Any]) -> str:
+    """A rule of the queue in words: what it strikes with, and how often it has."""
+    rule = fault["rule"]
+    return f"{rule.get('fault') or rule.get('code')}, {fault['struck']} of {rule.get('times', '…')} struck"

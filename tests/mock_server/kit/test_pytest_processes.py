@@ -140,20 +140,21 @@ def test_the_coverage_of_a_whole_run_has_a_bar(tmp_path: Path, workers: tuple[st
     if workers:
         pytest.importorskip("xdist", reason="needs pytest-xdist")
     page = tmp_path / "coverage.html"
-    options = (*QUIET, *workers, "--llm-coverage-html", str(page), "--llm-coverage-without", "streaming")
-    code, output = run_pytest(tmp_path, MEETS, *options, "--llm-coverage-fail-under", "1")
+    beside = {"xdist"} if workers else set[str]()
+    options = (*workers, "--llm-coverage-html", str(page), "--llm-coverage-without", "streaming")
+    code, output = run_pytest(tmp_path, MEETS, *options, "--llm-coverage-fail-under", "1", beside=beside)
     assert code == 0, output
     assert "cells met (4), by 6 requests of all tests" in output
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
-    code, output = run_pytest(tmp_path, MEETS, *options, "--llm-coverage-fail-under", "99")
+    code, output = run_pytest(tmp_path, MEETS, *options, "--llm-coverage-fail-under", "99", beside=beside)
     assert (code, "FAILED: below the 99 % of --llm-coverage-fail-under" in output) == (1, True), output
     assert "4 passed" in output
 
 
 def test_a_run_that_met_nothing_does_not_reach_a_bar(tmp_path: Path) -> None:
-    code, output = run_pytest(tmp_path, "def test_x(): ...\n", *QUIET, "--llm-coverage-fail-under", "1")
+    code, output = run_pytest(tmp_path, "def test_x(): ...\n", "--llm-coverage-fail-under", "1")
     assert (code, "(0), by 0 requests" in output) == (1, True), output
-    code, output = run_pytest(tmp_path, "def test_x(): ...\n", *QUIET, "--llm-coverage-fail-under", "101")
+    code, output = run_pytest(tmp_path, "def test_x(): ...\n", "--llm-coverage-fail-under", "101")
     assert (code, "must be a number from 0 to 100, not 101" in output) == (4, True), output
 
 
@@ -167,7 +168,7 @@ def test_struck(llm_mock):
     llm_mock.fail_next(502, times=2)
     assert call(llm_mock).status_code == 502
 """
-    code, output = run_pytest(tmp_path, source, *QUIET, "-W", "default")
+    code, output = run_pytest(tmp_path, source, "-W", "default")
     assert code == 0, output
     assert "UnusedFaultWarning: test_in_vain passed, but what it queued never struck: 502, 0 of 2 struck" in output
     assert "test_struck passed" not in output
