@@ -25,7 +25,7 @@ FAILED = Entry(
         ("struck", "true", "expected `bool`"),
         ("replayed", "false", "expected `bool`"),
         ("should_retry", "true", "expected `bool"),
-        ("request_id", 5, "expected `str`"),
+        ("request_id", 5, "expected `str"),
         ("struck", None, "expected `bool`"),
         ("ending", "completed", "invalid enum value"),
         ("method", "post", "as 'POST'"),
