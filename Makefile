@@ -30,9 +30,9 @@ test-versions: ## run the mock's tests on the lowest and the newest versions of 
 	@tests/ensure_programs.sh
 	$(PY) -m tests.versions -q $(WORKERS) $(ON_VERSIONS)
 
-zoo: ## install the real clients that tests/zoo runs, each kind in an environment of its own (once; a minute or two)
+zoo: ## install the real clients that tests/zoo runs, each kind in an environment of its own (once; KINDS=python for one kind)
 	@.ci/setup dev
-	@zoo/install
+	@zoo/install $(KINDS)
 
 lint: ## check style, formatting and types
 	@.ci/setup dev
